@@ -1,0 +1,477 @@
+//! The command handler: load, decide, append, on a conflict again, answer.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use events::{
+    envelope::{Digest, Fingerprint, Metadata, NewEvent, Place, new_event_id},
+    event::{IconType, IntegrationEvent},
+    ids::{BlobId, IntegrationId, IntegrationRef, Revision},
+    integration::{Fact, LastEvent},
+    principal::Principal,
+    seal::SecretPlace,
+    store::{Appended, Direction, Error as StoreError, EventStore, ExpectedRevision, StreamWrite},
+    stored::{self, Store as _},
+    stream::StreamName,
+    time::Timestamp,
+};
+use moka::sync::Cache;
+use thiserror::Error;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio_util::task::TaskTracker;
+use web::{metrics::Metrics, problem::Fault};
+
+use crate::{
+    aggregate::{self, Aggregate},
+    decide::{self, Command, Context, Need, NewIcon, Precondition, Rejection, SecretPatch, decide},
+    keys::{self, KeyRing},
+    request::UpdateRequest,
+};
+
+mod create;
+mod slugs;
+
+use slugs::Holder;
+
+/// How often a command meets another's before it gives up.
+const TRIES: u32 = 8;
+/// How often an append is sent whose outcome is not known.
+const SENDS: u32 = 3;
+/// How many commands on different integrations go on at once without ever waiting for each other.
+const TURNS: usize = 1_024;
+/// How many slugs' holders are remembered.
+const HOLDERS_MAX: u64 = 100_000;
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Bytes that the folded states of integrations may take.
+    pub state_cache_bytes: u64,
+}
+
+/// The clock at the edge.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock(pub fn() -> Timestamp);
+
+impl Clock {
+    pub(crate) fn now(self) -> Timestamp {
+        (self.0)()
+    }
+}
+
+/// Everything that commands need.
+#[derive(Debug)]
+pub struct Handler {
+    store: Arc<dyn EventStore>,
+    keys: KeyRing,
+    states: Cache<StreamName, Arc<Aggregate>>,
+    holders: Cache<StreamName, Holder>,
+    turns: Vec<Mutex<()>>,
+    hasher: RandomState,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    tasks: TaskTracker,
+}
+
+/// Who asks, and what of the request goes into the event's metadata.
+#[derive(Debug, Clone)]
+pub(crate) struct Asking {
+    pub(crate) caller: Principal,
+    pub(crate) correlation_id: String,
+    pub(crate) traceparent: Option<String>,
+    pub(crate) client: Option<String>,
+    pub(crate) reason: Option<String>,
+}
+
+/// What somebody wants, before what it needs beside the state has been prepared.
+#[derive(Debug)]
+pub(crate) enum Intent {
+    /// It needs nothing.
+    Plain(Command),
+    /// Its secrets must be sealed.
+    Update(Box<UpdateRequest>),
+    /// Its bytes must be stored.
+    SetIcon { media_type: IconType, bytes: bytes::Bytes },
+}
+
+/// Why a command was not done.
+#[derive(Debug, Error)]
+pub(crate) enum Error {
+    /// The domain says no.
+    #[error("rejected")]
+    Rejected(Rejection),
+    /// The idempotency key stands for another request.
+    #[error("the idempotency key was used for another request")]
+    KeyReused,
+    /// Other commands on the same integration came first, again and again.
+    #[error("gave up after {TRIES} conflicts")]
+    Contended,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// A data key cannot be had.
+    #[error("a data key cannot be had")]
+    Keys(#[from] keys::Error),
+    /// An event of the integration cannot be read.
+    #[error("an event cannot be read")]
+    Stored(#[from] stored::Error),
+}
+
+impl From<Rejection> for Error {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+/// Where a state comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// From the cache if it is there: an append proves it.
+    Cache,
+    /// From the store.
+    Store,
+}
+
+impl Handler {
+    /// A handler over a store.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn EventStore>,
+        keys: KeyRing,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        settings: Settings,
+        tasks: TaskTracker,
+    ) -> Self {
+        let states = Cache::builder()
+            .max_capacity(settings.state_cache_bytes)
+            .weigher(|_: &StreamName, state: &Arc<Aggregate>| weight(state))
+            .build();
+        Self {
+            store,
+            keys,
+            states,
+            holders: Cache::new(HOLDERS_MAX),
+            turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
+            hasher: RandomState::new(),
+            clock,
+            metrics,
+            tasks,
+        }
+    }
+
+    /// Which integration a path means, if the caller may see it and do what he needs to.
+    pub(crate) async fn admit(
+        &self,
+        caller: &Principal,
+        reference: &IntegrationRef,
+        need: &Need,
+    ) -> Result<IntegrationId, Error> {
+        let id = match reference {
+            IntegrationRef::Id(id) => *id,
+            IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
+        };
+        let stream = StreamName::integration(&caller.tenant, id);
+        let state = self.load(&stream, Source::Cache).await?;
+        let admitted = decide::admit(&state, caller, need).map(|_| id);
+        if admitted.is_err() && !self.store.is_sole_writer() {
+            let state = self.load(&stream, Source::Store).await?;
+            return Ok(decide::admit(&state, caller, need).map(|_| id)?);
+        }
+        Ok(admitted?)
+    }
+
+    /// Does what is wanted, and answers the state after it. Goes on when the client goes away: a state that was
+    /// appended must not be missing from the cache.
+    pub(crate) async fn execute(
+        self: &Arc<Self>,
+        asking: Asking,
+        id: IntegrationId,
+        precondition: Precondition,
+        intent: Intent,
+    ) -> Result<Arc<Aggregate>, Error> {
+        let handler = Arc::clone(self);
+        let work = async move { handler.run(&asking, id, &precondition, &intent).await };
+        finished(self.tasks.spawn(work).await)
+    }
+
+    /// What a request with faults is refused for: first for a stale tag, then for its faults.
+    pub(crate) async fn refuse(
+        &self,
+        asking: &Asking,
+        id: IntegrationId,
+        precondition: &Precondition,
+        faults: Vec<Fault>,
+    ) -> Error {
+        let source = if self.store.is_sole_writer() { Source::Cache } else { Source::Store };
+        let stream = StreamName::integration(&asking.caller.tenant, id);
+        match self.load(&stream, source).await {
+            Err(error) => error,
+            Ok(state) => match &*state {
+                Aggregate::Live(live) => {
+                    precondition.check(live).map_or_else(Error::from, |()| Rejection::Invalid(faults).into())
+                }
+                Aggregate::Absent | Aggregate::Deleted(_) => Rejection::NotFound.into(),
+            },
+        }
+    }
+
+    async fn run(
+        &self,
+        asking: &Asking,
+        id: IntegrationId,
+        precondition: &Precondition,
+        intent: &Intent,
+    ) -> Result<Arc<Aggregate>, Error> {
+        let stream = StreamName::integration(&asking.caller.tenant, id);
+        let _turn = self.turn(&stream).await;
+        let upload = Upload::of(intent, &asking.caller, id, self.clock.now());
+        let mut source = Source::Cache;
+        let mut tries = 0;
+        while tries < TRIES {
+            // 1. Load.
+            let state = self.load(&stream, source).await?;
+            // 2. Decide.
+            let at =
+                Context { caller: asking.caller.clone(), now: self.clock.now(), precondition: precondition.clone() };
+            let decided = match self.prepare(intent, upload.as_ref(), &state, &at, id).await {
+                Ok((command, before)) => decide(&state, command, &at).map(|event| event.zip(Some(before))),
+                Err(Error::Rejected(rejection)) => Err(rejection),
+                Err(error) => return Err(error),
+            };
+            let Ok(Some((event, before))) = decided else {
+                if source == Source::Cache && !self.store.is_sole_writer() {
+                    source = Source::Store;
+                    continue;
+                }
+                // 5. Answer: nothing is to be appended.
+                return decided.map(|_| state).map_err(Error::Rejected);
+            };
+            // 3. Append.
+            match self.append(asking, &stream, &state, before, event, at.now, None).await {
+                // 5. Answer.
+                Ok(state) => return Ok(state),
+                // 4. On a conflict again.
+                Err(StoreError::WrongExpectedRevision { .. } | StoreError::Tombstoned { .. }) => {
+                    source = Source::Store;
+                    tries += 1;
+                    back_off(tries).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(Error::Contended)
+    }
+
+    /// The command, and the writes that must stand before its event.
+    async fn prepare(
+        &self,
+        intent: &Intent,
+        upload: Option<&Upload>,
+        state: &Aggregate,
+        at: &Context,
+        id: IntegrationId,
+    ) -> Result<(Command, Vec<StreamWrite>), Error> {
+        let request = match (intent, upload) {
+            (Intent::Plain(command), _) => return Ok((command.clone(), Vec::new())),
+            (Intent::SetIcon { .. }, Some(upload)) => {
+                return Ok((Command::SetIcon(upload.icon), vec![upload.write.clone()]));
+            }
+            (Intent::SetIcon { .. }, None) => return Err(Rejection::NotFound.into()),
+            (Intent::Update(request), _) => request,
+        };
+        // Nobody is given a key who may not write.
+        let live = decide::admit(state, &at.caller, &Need::Level(events::principal::Level::Write))?;
+        let (mut sealed, mut before) = (SecretPatch::default(), Vec::new());
+        let tenant = &at.caller.tenant;
+        if request.secrets.gives_any() {
+            let found = self.keys.find(tenant, id).await?;
+            let key = found.unwrap_or_else(|| {
+                let key = events::seal::DataKey::generate();
+                before.push(self.keys.write(tenant, id, &key, at.now));
+                Arc::new(key)
+            });
+            sealed = request.secrets.map(|field, secret| {
+                let event_type = stored::INTEGRATION_UPDATED;
+                key.seal(SecretPlace { tenant, integration: id, event_type, field }, secret)
+            });
+        } else {
+            sealed.client_secret = cleared(&request.secrets.client_secret);
+            sealed.api_key = cleared(&request.secrets.api_key);
+        }
+        let command = request.command(&live.integration, sealed);
+        Ok((Command::UpdateIntegration(Box::new(command)), before))
+    }
+
+    /// Appends an event with what must stand before it and what must go with it, and answers the state after it.
+    #[expect(clippy::too_many_arguments, reason = "each is one part of the append")]
+    async fn append(
+        &self,
+        asking: &Asking,
+        stream: &StreamName,
+        state: &Arc<Aggregate>,
+        before: Vec<StreamWrite>,
+        event: IntegrationEvent,
+        now: Timestamp,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Arc<Aggregate>, StoreError> {
+        let last = state.last();
+        let expected = last.map_or(ExpectedRevision::NoStream, |last| ExpectedRevision::Exact(last.revision));
+        let place = Place { stream, revision: expected.next(), previous: last.map_or(Digest::ZERO, |last| last.hash) };
+        let form = event.to_stored();
+        let metadata = asking.metadata(now, fingerprint);
+        let sealed = NewEvent::seal(place, new_event_id(), form.event_type, form.data, &metadata);
+        let hash = sealed.hash;
+        let (tenant, integration) = stream.integration_of().expect("an integration's stream names it");
+        let mut writes = before;
+        let at = writes.len();
+        writes.push(StreamWrite::Append { stream: stream.clone(), expected, events: vec![sealed] });
+        if let IntegrationEvent::Deleted(deleted) = &event {
+            let icon = deleted.icon.map(|blob| StreamName::icon(&tenant, integration, blob));
+            let gone = std::iter::once(StreamName::key(&tenant, integration)).chain(icon);
+            writes.extend(gone.map(|stream| StreamWrite::Tombstone { stream }));
+            self.keys.forget(&tenant, integration);
+        }
+        let appended = match self.send(writes).await {
+            Ok(appended) => appended[at],
+            Err(error) => {
+                self.states.invalidate(stream);
+                return Err(error);
+            }
+        };
+        let Appended { revision, position } = appended;
+        let fact = Fact { tenant, integration, position, revision, at: now, hash, event };
+        let state = Arc::new(aggregate::evolve(Aggregate::clone(state), &fact));
+        self.states.insert(stream.clone(), Arc::clone(&state));
+        Ok(state)
+    }
+
+    /// Sends an append, and sends the same again while its outcome is not known.
+    async fn send(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, StoreError> {
+        let mut sends = 0;
+        loop {
+            sends += 1;
+            match self.store.append(writes.clone()).await {
+                Ok(appended) => {
+                    self.metrics.appends.inc();
+                    return Ok(appended);
+                }
+                Err(StoreError::OutcomeUnknown(_)) if sends < SENDS => back_off(sends).await,
+                Err(error) => {
+                    if matches!(error, StoreError::WrongExpectedRevision { .. }) {
+                        self.metrics.conflicts.inc();
+                    }
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    async fn load(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
+        if source == Source::Cache
+            && let Some(state) = self.states.get(stream)
+        {
+            return Ok(state);
+        }
+        let events = self.store.read_stream(stream, Direction::ForwardsFrom(Revision::FIRST), usize::MAX).await?;
+        let mut state = Aggregate::Absent;
+        for recorded in &events {
+            state = aggregate::evolve(state, &stored::integration_fact(recorded)?);
+        }
+        let state = Arc::new(state);
+        if *state != Aggregate::Absent {
+            self.states.insert(stream.clone(), Arc::clone(&state));
+        }
+        Ok(state)
+    }
+
+    /// Waits until it is this command's turn on the integration: commands of one process never conflict.
+    async fn turn(&self, stream: &StreamName) -> MutexGuard<'_, ()> {
+        let hash = self.hasher.hash_one(stream) % TURNS as u64;
+        self.turns[usize::try_from(hash).unwrap_or(0)].lock().await
+    }
+}
+
+impl Asking {
+    fn metadata(&self, now: Timestamp, fingerprint: Option<Fingerprint>) -> Metadata {
+        Metadata {
+            tenant: Some(self.caller.tenant.clone()),
+            actor: Some(self.caller.id.clone()),
+            time: now,
+            correlation_id: Some(self.correlation_id.clone()),
+            causation_id: None,
+            traceparent: self.traceparent.clone(),
+            reason: self.reason.clone(),
+            client: self.client.clone(),
+            fingerprint,
+        }
+    }
+}
+
+/// An icon's bytes on their way into their own stream, the same on every try.
+struct Upload {
+    icon: NewIcon,
+    write: StreamWrite,
+}
+
+impl Upload {
+    fn of(intent: &Intent, caller: &Principal, id: IntegrationId, now: Timestamp) -> Option<Self> {
+        let Intent::SetIcon { media_type, bytes } = intent else {
+            return None;
+        };
+        let blob = BlobId::new(new_event_id().uuid());
+        let stream = StreamName::icon(&caller.tenant, id, blob);
+        let place = Place { stream: &stream, revision: Revision::FIRST, previous: Digest::ZERO };
+        let metadata = Metadata::of_service(Some(caller.tenant.clone()), now);
+        let event = NewEvent::seal(place, new_event_id(), stored::ICON_UPLOADED, bytes.clone(), &metadata);
+        let icon = NewIcon { blob, sha256: Digest::of(bytes), media_type: *media_type, size: bytes.len() as u64 };
+        let write = StreamWrite::Append { stream, expected: ExpectedRevision::NoStream, events: vec![event] };
+        Some(Self { icon, write })
+    }
+}
+
+/// A field that gives no secret, without the secret that it does not give.
+fn cleared<S, T>(field: &decide::Field<S>) -> decide::Field<T> {
+    match field {
+        decide::Field::Null => decide::Field::Null,
+        decide::Field::Absent | decide::Field::Value(_) => decide::Field::Absent,
+    }
+}
+
+/// The state's last event, for an answer.
+pub(crate) fn last_of(state: &Aggregate) -> Option<LastEvent> {
+    state.last().copied()
+}
+
+fn finished<T>(joined: Result<T, tokio::task::JoinError>) -> T {
+    joined.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => panic!("commands are never aborted: {error}"),
+    })
+}
+
+/// Waits a little, longer each time, and never as long as somebody else.
+async fn back_off(tries: u32) {
+    let mut byte = [0];
+    getrandom::fill(&mut byte).expect("the operating system gives random bytes");
+    let jitter = 0.5 + f64::from(byte[0]) / 255.0;
+    tokio::time::sleep(Duration::from_millis(2 << tries.min(8)).mul_f64(jitter)).await;
+}
+
+/// About how many bytes a state takes.
+fn weight(state: &Aggregate) -> u32 {
+    const BASE: usize = 1_024;
+    let Aggregate::Live(live) = state else {
+        return 128;
+    };
+    let integration = &live.integration;
+    let settings = &integration.settings;
+    let texts = settings.data.as_str().len()
+        + settings.description.as_ref().map_or(0, String::len)
+        + settings.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum::<usize>();
+    let bytes = BASE + texts + integration.shares.len() * 128 + integration.tags.len() * 64;
+    u32::try_from(bytes).unwrap_or(u32::MAX)
+}

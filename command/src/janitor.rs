@@ -1,0 +1,131 @@
+//! The janitor: destroys what deletes and new icons leave behind. The handler has mostly done so already; this makes it
+//! certain. Every step may be done twice.
+
+use std::{sync::Arc, time::Duration};
+
+use events::{
+    envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
+    event::{CheckpointReached, IntegrationEvent},
+    ids::{Position, Revision},
+    integration::Fact,
+    store::{Direction, Error as StoreError, EventStore, ExpectedRevision, Message, StreamWrite},
+    stored::{self, Store as _},
+    stream::{Kind, StreamName},
+};
+use thiserror::Error;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::handler::Clock;
+
+/// How often its checkpoint is written, at most.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Error)]
+enum Error {
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("an event cannot be read")]
+    Stored(#[from] stored::Error),
+}
+
+/// Works until it is told to stop; goes on after every failure.
+pub async fn run_janitor(store: Arc<dyn EventStore>, clock: Clock, stop: CancellationToken) {
+    let janitor = Janitor { store, clock };
+    loop {
+        let worked = tokio::select! {
+            () = stop.cancelled() => return,
+            result = janitor.follow() => result,
+        };
+        if let Err(error) = worked {
+            tracing::error!(error = &error as &dyn std::error::Error, "the janitor failed, and tries again");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
+
+struct Janitor {
+    store: Arc<dyn EventStore>,
+    clock: Clock,
+}
+
+/// Where the janitor's own stream ends.
+#[derive(Clone, Copy)]
+struct Checkpoint {
+    expected: ExpectedRevision,
+    position: Position,
+}
+
+impl Janitor {
+    async fn follow(&self) -> Result<(), Error> {
+        let mut checkpoint = self.checkpoint().await?;
+        let mut subscription = self.store.subscribe(checkpoint.position, &[Kind::Integration]);
+        let (mut reached, mut has_worked, mut written) = (checkpoint.position, false, Instant::now());
+        loop {
+            match subscription.next().await? {
+                Message::CaughtUp => {}
+                Message::Checkpoint(position) => reached = position,
+                Message::Events(events) => {
+                    for recorded in &events {
+                        has_worked |= self.clean(&stored::integration_fact(recorded)?).await?;
+                        reached = recorded.position;
+                    }
+                }
+            }
+            if has_worked && written.elapsed() >= CHECKPOINT_EVERY {
+                checkpoint = self.write(checkpoint, reached).await?;
+                (has_worked, written) = (false, Instant::now());
+            }
+        }
+    }
+
+    /// Destroys what an event leaves behind; whether there was anything to destroy.
+    async fn clean(&self, fact: &Fact) -> Result<bool, Error> {
+        let icon = |blob| StreamName::icon(&fact.tenant, fact.integration, blob);
+        let streams: Vec<StreamName> = match &fact.event {
+            IntegrationEvent::Deleted(deleted) => {
+                let key = StreamName::key(&fact.tenant, fact.integration);
+                std::iter::once(key).chain(deleted.icon.map(icon)).collect()
+            }
+            IntegrationEvent::IconSet(set) => set.replaces.map(icon).into_iter().collect(),
+            IntegrationEvent::IconRemoved(removed) => vec![icon(removed.blob)],
+            IntegrationEvent::Created(_)
+            | IntegrationEvent::Updated(_)
+            | IntegrationEvent::Shared(_)
+            | IntegrationEvent::Unshared(_)
+            | IntegrationEvent::OwnershipTransferred(_)
+            | IntegrationEvent::TagsSet(_) => Vec::new(),
+        };
+        if streams.is_empty() {
+            return Ok(false);
+        }
+        self.store.append(streams.into_iter().map(|stream| StreamWrite::Tombstone { stream }).collect()).await?;
+        Ok(true)
+    }
+
+    async fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let stream = StreamName::janitor_checkpoint();
+        let last = self.store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await?;
+        let Some(last) = last.first() else {
+            return Ok(Checkpoint { expected: ExpectedRevision::NoStream, position: Position::START });
+        };
+        let position = stored::checkpoint_reached(last)?.position;
+        Ok(Checkpoint { expected: ExpectedRevision::Exact(last.revision), position })
+    }
+
+    async fn write(&self, last: Checkpoint, position: Position) -> Result<Checkpoint, Error> {
+        let stream = StreamName::janitor_checkpoint();
+        let form = CheckpointReached { position }.to_stored();
+        let place = Place { stream: &stream, revision: last.expected.next(), previous: Digest::ZERO };
+        let metadata = Metadata::of_service(None, self.clock.now());
+        let event = NewEvent::seal(place, new_event_id(), form.event_type, form.data, &metadata);
+        let write = StreamWrite::Append { stream, expected: last.expected, events: vec![event] };
+        self.store.append(vec![write]).await?;
+        let revision: Revision = last.expected.next();
+        Ok(Checkpoint { expected: ExpectedRevision::Exact(revision), position })
+    }
+}

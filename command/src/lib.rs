@@ -1,0 +1,17 @@
+//! The write side: requests become commands, commands are decided by pure functions over the folded state, what is
+//! decided is appended; the janitor destroys what deletes and new icons leave behind.
+
+pub mod aggregate;
+pub mod decide;
+mod handler;
+mod icon_content;
+mod janitor;
+mod keys;
+mod request;
+mod routes;
+pub mod slug;
+
+pub use handler::{Clock, Handler, Settings};
+pub use janitor::run_janitor;
+pub use keys::{KeyCheckError, KeyRing, check_master_keys};
+pub use routes::router;

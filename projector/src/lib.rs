@@ -1,0 +1,5 @@
+//! Log to views: pure folds ([`view`]), the [`runner`] that feeds them, the [`store`] that holds what they show.
+
+pub mod runner;
+pub mod store;
+pub mod view;

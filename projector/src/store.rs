@@ -1,0 +1,137 @@
+//! The port to what views show, and its contract. Adapter: [`memory`].
+//!
+//! # Contract
+//! - A [`Batch`] takes effect as a whole, and with it the checkpoint moves from where the batch says it was; a store
+//!   that stands elsewhere refuses it. So each event takes effect exactly once, whatever crashes.
+//! - A reader has an immutable [`Snapshot`] of one tenant: one version, whatever is written meanwhile.
+//! - The checkpoint that readers wait for moves after the snapshots.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use events::{
+    envelope::Digest,
+    ids::{Position, TenantId},
+    integration::LastEvent,
+};
+use imbl::OrdMap;
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::view::{Index, View};
+
+pub mod memory;
+
+/// Why a batch was not written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Error {
+    /// The checkpoint is elsewhere than the batch says.
+    #[error("the view is at position {actual}, and the batch continues from {expected}")]
+    Elsewhere {
+        /// Where the batch continues from.
+        expected: Position,
+        /// Where the view is.
+        actual: Position,
+    },
+}
+
+/// What a batch of events changes.
+pub struct Batch<V: View> {
+    /// The checkpoint that it continues from.
+    pub from: Position,
+    /// The checkpoint after it.
+    pub through: Position,
+    /// What changes for each tenant that one of its events touches.
+    pub tenants: BTreeMap<TenantId, TenantChanges<V>>,
+}
+
+/// What a batch changes for a tenant.
+pub struct TenantChanges<V: View> {
+    /// The last event that changed it.
+    pub last: LastEvent,
+    /// Documents after the batch; `None` for those that are gone.
+    pub documents: BTreeMap<V::Key, Option<V::Document>>,
+}
+
+impl<V: View> fmt::Debug for Batch<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Batch of {} from {} through {}", V::NAME, self.from, self.through)
+    }
+}
+
+impl<V: View> fmt::Debug for TenantChanges<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} changes of {}", self.documents.len(), V::NAME)
+    }
+}
+
+/// A tenant's documents at one version.
+pub struct Snapshot<V: View> {
+    /// The last event that changed the tenant in this view.
+    pub last: Option<LastEvent>,
+    /// Documents by key.
+    pub documents: OrdMap<V::Key, V::Document>,
+    /// Other ways to find them.
+    pub index: V::Index,
+}
+
+impl<V: View> Snapshot<V> {
+    /// The projection version: the position of the last event that changed the tenant, 0 for none.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.last.map_or(Position::START, |last| last.position)
+    }
+
+    /// How clients name the version: position, and the first 8 hex digits of that event's hash.
+    #[must_use]
+    pub fn change(&self) -> String {
+        let hash = self.last.map_or(Digest::ZERO, |last| last.hash);
+        format!("{}-{}", self.position(), hash.short())
+    }
+
+    fn apply(&mut self, changes: TenantChanges<V>) {
+        for (key, after) in changes.documents {
+            let before = match &after {
+                Some(document) => self.documents.insert(key.clone(), document.clone()),
+                None => self.documents.remove(&key),
+            };
+            self.index.update(&key, before.as_ref(), after.as_ref());
+        }
+        self.last = Some(changes.last);
+    }
+}
+
+impl<V: View> Default for Snapshot<V> {
+    fn default() -> Self {
+        Self { last: None, documents: OrdMap::new(), index: V::Index::default() }
+    }
+}
+
+impl<V: View> Clone for Snapshot<V> {
+    fn clone(&self) -> Self {
+        Self { last: self.last, documents: self.documents.clone(), index: self.index.clone() }
+    }
+}
+
+impl<V: View> fmt::Debug for Snapshot<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Snapshot of {} at {}", V::NAME, self.position())
+    }
+}
+
+/// The reading half: what queries are served from.
+pub trait ReadViews<V: View>: Send + Sync + fmt::Debug {
+    /// A tenant as it is now.
+    fn snapshot(&self, tenant: &TenantId) -> Arc<Snapshot<V>>;
+
+    /// The checkpoint, as it moves.
+    fn checkpoint(&self) -> watch::Receiver<Position>;
+}
+
+/// The writing half: what the runner feeds.
+pub trait WriteViews<V: View>: ReadViews<V> {
+    /// Writes a batch.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`].
+    fn write(&self, batch: Batch<V>) -> Result<(), Error>;
+}

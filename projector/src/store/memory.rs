@@ -1,0 +1,78 @@
+//! Views in the process's memory: persistent maps, swapped once a batch. Gone with the process, and replayed at start.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use arc_swap::ArcSwap;
+use events::ids::{Position, TenantId};
+use tokio::sync::watch;
+
+use super::{Batch, Error, ReadViews, Snapshot, WriteViews};
+use crate::view::View;
+
+type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>>;
+
+/// A view store in memory.
+pub struct MemoryViews<V: View> {
+    tenants: RwLock<Tenants<V>>,
+    checkpoint: watch::Sender<Position>,
+    writing: Mutex<()>,
+}
+
+impl<V: View> Default for MemoryViews<V> {
+    fn default() -> Self {
+        let checkpoint = watch::Sender::new(Position::START);
+        Self { tenants: RwLock::default(), checkpoint, writing: Mutex::new(()) }
+    }
+}
+
+impl<V: View> MemoryViews<V> {
+    fn find(&self, tenant: &TenantId) -> Option<Arc<ArcSwap<Snapshot<V>>>> {
+        self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).map(Arc::clone)
+    }
+
+    fn find_or_add(&self, tenant: TenantId) -> Arc<ArcSwap<Snapshot<V>>> {
+        if let Some(found) = self.find(&tenant) {
+            return found;
+        }
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tenants.entry(tenant).or_default())
+    }
+}
+
+impl<V: View> ReadViews<V> for MemoryViews<V> {
+    fn snapshot(&self, tenant: &TenantId) -> Arc<Snapshot<V>> {
+        self.find(tenant).map_or_else(Arc::default, |tenant| tenant.load_full())
+    }
+
+    fn checkpoint(&self) -> watch::Receiver<Position> {
+        self.checkpoint.subscribe()
+    }
+}
+
+impl<V: View> WriteViews<V> for MemoryViews<V> {
+    fn write(&self, batch: Batch<V>) -> Result<(), Error> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let actual = *self.checkpoint.borrow();
+        if actual != batch.from {
+            return Err(Error::Elsewhere { expected: batch.from, actual });
+        }
+        for (tenant, changes) in batch.tenants {
+            let cell = self.find_or_add(tenant);
+            let mut snapshot = Snapshot::clone(&cell.load());
+            snapshot.apply(changes);
+            cell.store(Arc::new(snapshot));
+        }
+        self.checkpoint.send_replace(batch.through);
+        Ok(())
+    }
+}
+
+impl<V: View> fmt::Debug for MemoryViews<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "views of {} in memory", V::NAME)
+    }
+}

@@ -1,0 +1,183 @@
+//! Reading a tenant: one snapshot, fresh enough for the caller, of which he sees what he may.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::response::Response;
+use bytes::Bytes;
+use events::{
+    envelope::Digest,
+    event::IconSet,
+    ids::{IntegrationRef, Position},
+    integration::Integration,
+    principal::Principal,
+    store::{Direction, Error as StoreError, EventStore},
+    stream::StreamName,
+};
+use http::HeaderValue;
+use moka::sync::Cache;
+use projector::{
+    store::{ReadViews, Snapshot},
+    view::integrations::Integrations,
+};
+use tokio::time::{Instant, timeout_at};
+use web::{
+    conditional,
+    incoming::Incoming,
+    position::{Freshness, PREFERENCE_APPLIED},
+    problem::{Kind, Problem},
+};
+
+/// Bytes that icons may take in memory.
+const ICONS_BYTES_MAX: u64 = 32 * 1_024 * 1_024;
+/// How long an icon whose bytes are gone waits for the view to show the newer one.
+const ICON_WAIT: Duration = Duration::from_secs(2);
+
+/// Everything that queries need.
+#[derive(Debug)]
+pub struct Queries {
+    views: Arc<dyn ReadViews<Integrations>>,
+    events: Arc<dyn EventStore>,
+    icons: Cache<Digest, Bytes>,
+}
+
+/// A tenant as the caller asked for it.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) principal: Principal,
+    pub(crate) snapshot: Arc<Snapshot<Integrations>>,
+    applied: Option<u64>,
+    /// A bad position is told after what the caller may not see.
+    fault: Option<Problem>,
+}
+
+impl Queries {
+    /// Queries over views, with the log for what views do not hold.
+    #[must_use]
+    pub fn new(views: Arc<dyn ReadViews<Integrations>>, events: Arc<dyn EventStore>) -> Self {
+        let weight = |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        Self { views, events, icons: Cache::builder().max_capacity(ICONS_BYTES_MAX).weigher(weight).build() }
+    }
+
+    /// The caller's tenant, once it has reached the position that he asks for.
+    pub(crate) async fn read(&self, incoming: &Incoming) -> Result<Reading, Problem> {
+        let principal = incoming.principal()?;
+        let (applied, fault) = match Freshness::of(&incoming.headers) {
+            Ok(None) => (None, None),
+            Ok(Some(freshness)) => {
+                self.wait(incoming, freshness).await?;
+                (freshness.applied, None)
+            }
+            Err(problem) => (None, Some(problem)),
+        };
+        let snapshot = self.views.snapshot(&principal.tenant);
+        Ok(Reading { principal, snapshot, applied, fault })
+    }
+
+    async fn wait(&self, incoming: &Incoming, freshness: Freshness) -> Result<(), Problem> {
+        let mut checkpoint = self.views.checkpoint();
+        if *checkpoint.borrow() >= freshness.position {
+            return Ok(());
+        }
+        let _waiting = incoming.in_flight.as_ref().map(|in_flight| in_flight.wait()).transpose()?;
+        let reached = checkpoint.wait_for(|checkpoint| *checkpoint >= freshness.position);
+        match tokio::time::timeout(freshness.wait, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => {
+                Err(Problem::retry_after(Kind::NotYetVisible, "The position was not reached while you waited.", 1))
+            }
+        }
+    }
+
+    /// The bytes of an integration's icon, and the icon that they are of.
+    pub(crate) async fn icon(
+        &self,
+        reading: &Reading,
+        reference: &IntegrationRef,
+    ) -> Result<Option<(IconSet, Bytes)>, Problem> {
+        let deadline = Instant::now() + ICON_WAIT;
+        let mut checkpoint = self.views.checkpoint();
+        let mut snapshot = Arc::clone(&reading.snapshot);
+        loop {
+            checkpoint.mark_unchanged();
+            let integration = visible(&snapshot, &reading.principal, reference)?;
+            let Some(icon) = integration.icon.clone() else {
+                return Ok(None);
+            };
+            if let Some(bytes) = self.blob(&reading.principal, integration, &icon).await? {
+                return Ok(Some((icon, bytes)));
+            }
+            // Its bytes are gone: a newer event of the integration, which the view has not seen yet, tells why.
+            let moved = timeout_at(deadline, checkpoint.changed()).await;
+            if !matches!(moved, Ok(Ok(()))) {
+                return Err(Problem::retry_after(Kind::Unavailable, "The icon is being replaced.", 1));
+            }
+            snapshot = self.views.snapshot(&reading.principal.tenant);
+        }
+    }
+
+    async fn blob(
+        &self,
+        principal: &Principal,
+        integration: &Integration,
+        icon: &IconSet,
+    ) -> Result<Option<Bytes>, Problem> {
+        if let Some(bytes) = self.icons.get(&icon.sha256) {
+            return Ok(Some(bytes));
+        }
+        let stream = StreamName::icon(&principal.tenant, integration.id, icon.blob);
+        match self.events.read_stream(&stream, Direction::BackwardsFromEnd, 1).await {
+            Ok(events) => {
+                let bytes = events.into_iter().next().map(|event| event.data);
+                if let Some(bytes) = &bytes {
+                    self.icons.insert(icon.sha256, bytes.clone());
+                }
+                Ok(bytes)
+            }
+            Err(StoreError::Tombstoned { .. }) => Ok(None),
+            Err(error) => {
+                let detail = "The event store is not available.";
+                Err(Problem::retry_after(Kind::Unavailable, detail, 1).with_cause(error))
+            }
+        }
+    }
+}
+
+impl Reading {
+    /// The integration that a path names, if the caller may see it.
+    pub(crate) fn visible(&self, reference: &IntegrationRef) -> Result<&Arc<Integration>, Problem> {
+        visible(&self.snapshot, &self.principal, reference)
+    }
+
+    /// Tells what was wrong with the position asked for.
+    pub(crate) fn check(&mut self) -> Result<(), Problem> {
+        self.fault.take().map_or(Ok(()), Err)
+    }
+
+    /// Where in the log the shown state is.
+    pub(crate) fn position(&self) -> Position {
+        self.snapshot.position()
+    }
+
+    /// Adds to an answer where in the log its state is, and which preference was followed.
+    pub(crate) fn finish(&self, mut response: Response) -> Response {
+        conditional::add_position(&mut response, self.position());
+        if let Some(seconds) = self.applied {
+            let applied = HeaderValue::from_str(&format!("wait={seconds}")).expect("digits are visible ASCII");
+            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+        }
+        response
+    }
+}
+
+fn visible<'a>(
+    snapshot: &'a Snapshot<Integrations>,
+    principal: &Principal,
+    reference: &IntegrationRef,
+) -> Result<&'a Arc<Integration>, Problem> {
+    let id = match reference {
+        IntegrationRef::Id(id) => Some(*id),
+        IntegrationRef::Slug(slug) => snapshot.index.get(slug),
+    };
+    let found = id.and_then(|id| snapshot.documents.get(&id));
+    found.filter(|integration| integration.level_of(principal).is_some()).ok_or_else(Problem::not_found)
+}

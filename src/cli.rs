@@ -1,0 +1,150 @@
+//! Every verb and option, typed. The doc comments are the help.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use events::{
+    ids::{PrincipalId, TenantId},
+    limits,
+};
+use http::HeaderValue;
+use ipnet::IpNet;
+
+/// Manage integrations: connectors to third-party APIs, shared between the users and teams of a tenant
+#[derive(Debug, Parser)]
+#[command(name = "integrations", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the service, everything in one process
+    Serve(Serve),
+    /// Mint a token; it is the last line of the output
+    Token(Token),
+}
+
+/// Options that every verb has.
+#[derive(Debug, Args)]
+pub(crate) struct Data {
+    /// Where the event log and the keys are; made when it is not there
+    #[arg(long, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+    /// The key that signs tokens, at least 32 bytes [default: jwt.key in the data directory, made when it is not there]
+    #[arg(long, env = "INTEGRATIONS_JWT_KEY_FILE", value_name = "FILE")]
+    pub(crate) jwt_key_file: Option<PathBuf>,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// Where to listen
+    #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Where to serve /metrics instead
+    #[arg(long, env = "INTEGRATIONS_METRICS_LISTEN", value_name = "ADDRESS")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+    /// A front end elsewhere, e.g. https://app.example.com; may be repeated
+    #[arg(long, env = "INTEGRATIONS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    pub(crate) cors_origin: Vec<HeaderValue>,
+    /// The master keys, one `<id> <base64>` a line, the last active [default: master.key in the data directory, made
+    /// when it is not there]
+    #[arg(long, env = "INTEGRATIONS_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// A proxy, as an address or network, whose word on the client's address is taken; may be repeated
+    #[arg(long, env = "INTEGRATIONS_TRUSTED_PROXY", value_name = "NET", value_delimiter = ',', value_parser = network)]
+    pub(crate) trusted_proxy: Vec<IpNet>,
+    /// Requests in flight; the next is 429
+    #[arg(long, env = "INTEGRATIONS_MAX_IN_FLIGHT", value_name = "N", default_value_t = limits::IN_FLIGHT_MAX)]
+    pub(crate) max_in_flight: usize,
+    /// Requests that wait for a position; the next is 503
+    #[arg(long, env = "INTEGRATIONS_MAX_WAITING", value_name = "N", default_value_t = limits::WAITING_MAX)]
+    pub(crate) max_waiting: usize,
+    /// Mebibytes that the folded states of integrations may take, which commands are decided on
+    #[arg(long, env = "INTEGRATIONS_STATE_CACHE_MIB", value_name = "MIB", default_value_t = 64)]
+    pub(crate) state_cache_mib: u64,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub(crate) struct Token {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    /// The tenant
+    #[arg(long)]
+    pub(crate) tenant: TenantId,
+    /// The user
+    #[arg(long)]
+    pub(crate) user: PrincipalId,
+    /// A team of the user's; may be repeated
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Vec<PrincipalId>,
+    /// A permission, e.g. permission.integrations.create; may be repeated
+    #[arg(long, value_name = "PERMISSION")]
+    pub(crate) permission: Vec<String>,
+    /// The user's e-mail address
+    #[arg(long)]
+    pub(crate) email: Option<String>,
+    /// The user's display name
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// How long the token is valid: 90s, 15m, 24h, 7d
+    #[arg(long, default_value = "24h", value_parser = duration)]
+    pub(crate) ttl: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    const RULE: &str = "must be a number with s, m, h or d after it, e.g. 24h";
+    let unit = text.chars().last().ok_or(RULE)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3_600,
+        'd' => 86_400,
+        _ => return Err(RULE),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| RULE)?;
+    number.checked_mul(seconds).filter(|seconds| *seconds <= u64::from(u32::MAX)).map(Duration::from_secs).ok_or(RULE)
+}
+
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let address = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(|_| address()).map_err(|_| "must be an address or a network, e.g. 10.0.0.0/8")
+}
+
+/// An origin as browsers send it (RFC 6454 §7): scheme, host and port without anything behind.
+fn origin(text: &str) -> Result<HeaderValue, &'static str> {
+    const RULE: &str = "must be scheme, host and port only, e.g. https://app.example.com";
+    let authority = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).ok_or(RULE)?;
+    let is_bare = !authority.is_empty() && !authority.contains(['/', '?', '#', '@', '*', ' ']);
+    if is_bare { HeaderValue::from_str(text).map_err(|_| RULE) } else { Err(RULE) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_duration_is_a_number_and_a_unit() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs());
+        assert_eq!(seconds("90s"), Ok(90));
+        assert_eq!(seconds("15m"), Ok(900));
+        assert_eq!(seconds("24h"), Ok(86_400));
+        assert_eq!(seconds("7d"), Ok(604_800));
+        for text in ["", "h", "5", "-1h", "1.5h", "5w", "5ä", "99999999999999999999d", "300000000d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Serving connections: HTTP/1.1 and h2c, with limits on time, until told to stop; then draining.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+/// How long a client may take to send a request's head, and to begin the next one.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long requests that are being served may take when the service stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+/// Requests that one HTTP/2 connection may have open.
+const STREAMS_MAX: u32 = 256;
+
+/// Serves a router until `stop`, then lets what is being served finish.
+pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: TaskTracker, stop: CancellationToken) {
+    let graceful = GracefulShutdown::new();
+    let builder = Arc::new(connections());
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, peer)) => spawn(&tasks, &graceful, &builder, stream, peer, router.clone()),
+            Err(error) => {
+                // Out of file descriptors, mostly: somebody must hang up before it can get better.
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIMEOUT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still being served when the time to drain was over");
+    }
+}
+
+fn connections() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .keep_alive_interval(Duration::from_secs(30))
+        .keep_alive_timeout(Duration::from_secs(20));
+    builder
+}
+
+fn spawn(
+    tasks: &TaskTracker,
+    graceful: &GracefulShutdown,
+    builder: &Arc<auto::Builder<TokioExecutor>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+) {
+    // Small answers must not wait for the client's acknowledgement of the ones before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection was gone before it was served");
+        return;
+    }
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.clone().oneshot(request)
+    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let watched = graceful.watch(connection);
+    tasks.spawn(async move {
+        if let Err(error) = watched.await {
+            tracing::debug!(%error, "a connection ended in an error");
+        }
+    });
+}

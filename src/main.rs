@@ -1,0 +1,44 @@
+//! The binary: parse, run, one line for what went wrong, an exit code. Nothing of the domain.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+mod cli;
+mod files;
+mod listen;
+mod root;
+mod serve;
+mod telemetry;
+mod token;
+
+use cli::{Cli, Verb};
+
+/// What went wrong, and what that means for the exit code.
+#[derive(Debug)]
+enum Failure {
+    /// The configuration, or what it points to, is wrong: 2.
+    Configuration(anyhow::Error),
+    /// The service failed: 1.
+    Service(anyhow::Error),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().verb {
+        Verb::Serve(options) => serve::run(&options),
+        Verb::Token(options) => token::run(&options),
+    };
+    let (error, code) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Configuration(error)) => (error, 2),
+        Err(Failure::Service(error)) => (error, 1),
+    };
+    report(&error);
+    ExitCode::from(code)
+}
+
+#[expect(clippy::print_stderr, reason = "the one line that says what went wrong")]
+fn report(error: &anyhow::Error) {
+    let line = format!("{error:#}").replace('\n', " ");
+    eprintln!("integrations: {line}");
+}

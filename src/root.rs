@@ -1,0 +1,114 @@
+//! What stands at the root: the API's description, health, metrics.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use events::{
+    ids::Position,
+    store::{EventStore, Health},
+};
+use http::header;
+use tokio::sync::watch;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use web::{
+    conditional::JSON,
+    docs,
+    load::Load,
+    metrics::{CONTENT_TYPE, Metrics},
+    problem::{Kind, Problem},
+    readiness::Readiness,
+};
+
+/// What health and metrics are told from.
+#[derive(Debug, Clone)]
+pub(crate) struct Root {
+    pub(crate) store: Arc<dyn EventStore>,
+    pub(crate) checkpoint: watch::Receiver<Position>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// Health and the page of the documentation.
+pub(crate) fn router(root: Root) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(livez)).routes(routes!(readyz)).routes(routes!(docs_page)).with_state(root)
+}
+
+/// The metrics, by themselves or beside the rest.
+pub(crate) fn metrics_router(root: Root) -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(metrics)).with_state(root)
+}
+
+/// The description of all routes, which describes itself too.
+pub(crate) fn openapi_routes() -> OpenApiRouter {
+    OpenApiRouter::new().routes(routes!(openapi_placeholder))
+}
+
+/// Serves the description.
+pub(crate) fn openapi_router(description: String) -> Router {
+    let description: Arc<str> = description.into();
+    let answer = move || {
+        let description = Arc::clone(&description);
+        async move { ([(header::CONTENT_TYPE, JSON)], description.to_string()) }
+    };
+    Router::new().route("/openapi.json", get(answer))
+}
+
+/// The API's description (OpenAPI 3.1)
+#[utoipa::path(
+    get, path = "/openapi.json", tag = "Service",
+    responses((status = 200, description = "This description", content_type = "application/json", body = Object))
+)]
+async fn openapi_placeholder() {}
+
+/// The API's documentation, for people
+#[utoipa::path(
+    get, path = "/docs", tag = "Service",
+    responses((status = 200, description = "A page", content_type = "text/html"))
+)]
+async fn docs_page() -> Response {
+    docs::page()
+}
+
+/// Whether the process is alive
+#[utoipa::path(
+    get, path = "/livez", tag = "Service",
+    responses((status = 200, description = "It is", content_type = "text/plain", body = String))
+)]
+async fn livez() -> &'static str {
+    "live\n"
+}
+
+/// Whether the service can serve
+#[utoipa::path(
+    get, path = "/readyz", tag = "Service",
+    responses((status = 200, description = "It can", content_type = "text/plain", body = String))
+)]
+async fn readyz(State(root): State<Root>) -> Result<&'static str, Problem> {
+    root.readiness.check()?;
+    match *root.store.health().borrow() {
+        Health::Ready => Ok("ready\n"),
+        Health::Failing | Health::Lost => {
+            Err(Problem::retry_after(Kind::NotReady, "Not ready: the event log cannot be written.", 1))
+        }
+    }
+}
+
+/// What the service measures of itself (OpenMetrics)
+#[utoipa::path(
+    get, path = "/metrics", tag = "Service",
+    responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String))
+)]
+async fn metrics(State(root): State<Root>) -> Response {
+    let (head, checkpoint) = (root.store.head().borrow().get(), root.checkpoint.borrow().get());
+    root.metrics.log_position.set(head);
+    root.metrics.projection_lag.set(head.saturating_sub(checkpoint));
+    root.metrics.requests_in_flight.set(i64::try_from(root.load.in_flight()).unwrap_or(i64::MAX));
+    root.metrics.requests_waiting.set(i64::try_from(root.load.waiting()).unwrap_or(i64::MAX));
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], root.metrics.render()).into_response()
+}

@@ -1,0 +1,282 @@
+//! `integrations serve`: the wiring, and the only place that names concrete adapters. Starts, serves, drains.
+
+use std::{
+    io::IsTerminal as _,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, anyhow};
+use command::{Clock, Handler, KeyRing, check_master_keys, run_janitor};
+use events::{
+    ids::{PrincipalId, TenantId},
+    seal::MasterKeys,
+    store::{EventStore, Health, sqlite::SqliteStore},
+    time::Timestamp,
+};
+use projector::{
+    runner::{self, Progress},
+    store::{ReadViews, memory::MemoryViews},
+    view::integrations::Integrations,
+};
+use query::Queries;
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use web::{
+    bearer::{Claims, PERMISSION_CREATE, TokenKey},
+    client::TrustedProxies,
+    layers::Stack,
+    load::Load,
+    metrics::Metrics,
+    openapi,
+    readiness::Readiness,
+};
+
+use crate::{
+    Failure, cli, files, listen,
+    root::{self, Root},
+    telemetry,
+    token::now_seconds,
+};
+
+/// How often the replay tells how far it has come.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs the service until it is told to stop.
+pub(crate) fn run(options: &cli::Serve) -> Result<(), Failure> {
+    telemetry::init();
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Service(error.into()))?;
+    runtime.block_on(serve(options))
+}
+
+/// Everything that the routes need.
+struct Parts {
+    store: Arc<dyn EventStore>,
+    views: Arc<MemoryViews<Integrations>>,
+    masters: Arc<MasterKeys>,
+    token_key: Arc<TokenKey>,
+    readiness: Arc<Readiness>,
+    metrics: Arc<Metrics>,
+    load: Arc<Load>,
+    tasks: TaskTracker,
+}
+
+async fn serve(options: &cli::Serve) -> Result<(), Failure> {
+    let is_first_start = !options.data.data_dir.join(events::store::sqlite::FILE_NAME).exists();
+    let store = SqliteStore::open(&options.data.data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+    let store: Arc<dyn EventStore> = Arc::new(store);
+    let masters = master_keys(options, &*store).await?;
+    let token_key = files::token_key(&options.data).map_err(Failure::Configuration)?;
+    let listener = bind(options.listen).await?;
+    let address = listener.local_addr().map_err(|error| Failure::Service(error.into()))?;
+    let metrics_listener = match options.metrics_listen {
+        Some(address) => Some(bind(address).await?),
+        None => None,
+    };
+    let parts = Parts {
+        store,
+        views: Arc::default(),
+        masters: Arc::new(masters),
+        token_key: Arc::new(token_key),
+        readiness: Arc::new(Readiness::waiting_for("the views are being replayed from the log")),
+        metrics: Arc::default(),
+        load: Load::new(options.max_in_flight, options.max_waiting),
+        tasks: TaskTracker::new(),
+    };
+    let stop = CancellationToken::new();
+    let ended = start(options, &parts, listener, metrics_listener, &stop);
+    greet(options, &parts.token_key, address, is_first_start);
+    let outcome = wait(&parts, ended).await;
+    stop.cancel();
+    parts.tasks.close();
+    parts.tasks.wait().await;
+    tracing::info!("stopped");
+    outcome
+}
+
+/// The master keys, made at first start; refused when they do not open what the log holds.
+async fn master_keys(options: &cli::Serve, store: &dyn EventStore) -> Result<MasterKeys, Failure> {
+    let path = files::master_key_path(&options.data, options.master_key_file.as_ref());
+    let found = files::master_keys(&path).map_err(Failure::Configuration)?;
+    if found.is_none() && options.master_key_file.is_some() {
+        return Err(Failure::Configuration(anyhow!("there is no master key file {}", path.display())));
+    }
+    check_master_keys(store, found.as_ref())
+        .await
+        .with_context(|| format!("master key file {}", path.display()))
+        .map_err(Failure::Configuration)?;
+    match found {
+        Some(masters) => Ok(masters),
+        None => files::make_master_keys(&path).map_err(Failure::Configuration),
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}")).map_err(Failure::Configuration)
+}
+
+/// Starts everything that goes on beside the requests, and answers where it tells that the view cannot go on.
+fn start(
+    options: &cli::Serve,
+    parts: &Parts,
+    listener: TcpListener,
+    metrics_listener: Option<TcpListener>,
+    stop: &CancellationToken,
+) -> watch::Receiver<Option<Arc<runner::Error>>> {
+    let root = Root {
+        store: Arc::clone(&parts.store),
+        checkpoint: parts.views.checkpoint(),
+        readiness: Arc::clone(&parts.readiness),
+        load: Arc::clone(&parts.load),
+        metrics: Arc::clone(&parts.metrics),
+    };
+    let is_apart = metrics_listener.is_some();
+    let router = stack(options, parts).wrap(routes(options, parts, &root, is_apart));
+    if let Some(listener) = metrics_listener {
+        let router = stack(options, parts).wrap(root::metrics_router(root).into());
+        parts.tasks.spawn(listen::serve(listener, router, parts.tasks.clone(), stop.clone()));
+    }
+    parts.tasks.spawn(listen::serve(listener, router, parts.tasks.clone(), stop.clone()));
+    parts.tasks.spawn(run_janitor(Arc::clone(&parts.store), Clock(now), stop.clone()));
+    let (failed, ended) = watch::channel(None);
+    let (store, views, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.views), Arc::clone(&parts.readiness));
+    let stopped = stop.clone();
+    parts.tasks.spawn(async move {
+        let mut replay = Replay::new(store.head().borrow().get(), readiness);
+        tokio::select! {
+            result = runner::run::<Integrations>(&*store, &*views, |progress| replay.tell(progress)) => {
+                let Err(error) = result;
+                failed.send_replace(Some(Arc::new(error)));
+            }
+            () = stopped.cancelled() => {}
+        }
+    });
+    ended
+}
+
+fn routes(options: &cli::Serve, parts: &Parts, root: &Root, metrics_are_apart: bool) -> axum::Router {
+    let settings = command::Settings { state_cache_bytes: options.state_cache_mib * 1_024 * 1_024 };
+    let keys = KeyRing::new(Arc::clone(&parts.store), Arc::clone(&parts.masters));
+    let handler = Handler::new(
+        Arc::clone(&parts.store),
+        keys,
+        Clock(now),
+        Arc::clone(&parts.metrics),
+        settings,
+        parts.tasks.clone(),
+    );
+    let views: Arc<dyn ReadViews<Integrations>> = parts.views.clone();
+    let mut api = command::router(Arc::new(handler))
+        .merge(query::router(Arc::new(Queries::new(views, Arc::clone(&parts.store)))))
+        .merge(root::router(root.clone()));
+    if !metrics_are_apart {
+        api = api.merge(root::metrics_router(root.clone()));
+    }
+    let (router, mut description) = api.split_for_parts();
+    description.merge(root::openapi_routes().into_openapi());
+    router.merge(root::openapi_router(openapi::describe(description, env!("CARGO_PKG_VERSION"))))
+}
+
+fn stack(options: &cli::Serve, parts: &Parts) -> Stack {
+    Stack {
+        token_key: Arc::clone(&parts.token_key),
+        load: Arc::clone(&parts.load),
+        readiness: Arc::clone(&parts.readiness),
+        metrics: Arc::clone(&parts.metrics),
+        trusted_proxies: TrustedProxies(options.trusted_proxy.clone()),
+        cors_origins: options.cors_origin.clone(),
+    }
+}
+
+/// Waits for a signal to stop, or for something that cannot go on.
+async fn wait(parts: &Parts, mut ended: watch::Receiver<Option<Arc<runner::Error>>>) -> Result<(), Failure> {
+    let service = |error: std::io::Error| Failure::Service(error.into());
+    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).map_err(service)?;
+    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).map_err(service)?;
+    let mut health = parts.store.health();
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        _ = health.wait_for(|health| *health == Health::Lost) => {
+            Err(Failure::Service(anyhow!("the event log cannot tell any more what is durable")))
+        }
+        failed = ended.wait_for(Option::is_some) => {
+            let error = failed.ok().and_then(|error| error.clone());
+            Err(match error {
+                // A newer release wrote the log, or somebody changed it: no restart mends that.
+                Some(error) if matches!(*error, runner::Error::Stored(_)) => Failure::Configuration(anyhow!(error)),
+                Some(error) => Failure::Service(anyhow!(error)),
+                None => Failure::Service(anyhow!("the view has ended")),
+            })
+        }
+    }
+}
+
+/// The replay at start, told as it goes on.
+struct Replay {
+    events: u64,
+    started: Instant,
+    told: Instant,
+    readiness: Arc<Readiness>,
+}
+
+impl Replay {
+    fn new(events: u64, readiness: Arc<Readiness>) -> Self {
+        Self { events, started: Instant::now(), told: Instant::now(), readiness }
+    }
+
+    fn tell(&mut self, progress: Progress) {
+        match progress {
+            Progress::Reached(position) if self.told.elapsed() >= PROGRESS_EVERY && position.get() <= self.events => {
+                self.told = Instant::now();
+                tracing::info!(position = position.get(), of = self.events, "replaying the log");
+            }
+            Progress::Reached(_) => {}
+            Progress::CaughtUp => {
+                self.readiness.set_ready();
+                let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(position = self.events, duration_ms = ms, "ready: the log is replayed");
+            }
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the first thing that a newcomer sees")]
+fn greet(options: &cli::Serve, key: &TokenKey, address: SocketAddr, is_first_start: bool) {
+    println!("Listening on http://{address}, data in {}", options.data.data_dir.display());
+    if !is_first_start {
+        return;
+    }
+    let data_dir = options.data.data_dir.display();
+    if std::io::stdout().is_terminal() {
+        if let Ok(token) = first_token(key) {
+            println!("Try it:\n  curl -H 'Authorization: Bearer {token}' http://{address}/api/integrations");
+        }
+    } else {
+        println!(
+            "For a token: integrations token --data-dir {data_dir} --tenant demo --user admin \
+             --permission {PERMISSION_CREATE}"
+        );
+    }
+}
+
+fn first_token(key: &TokenKey) -> anyhow::Result<String> {
+    let claims = Claims {
+        sub: PrincipalId::parse("admin")?,
+        tenant: TenantId::parse("demo")?,
+        exp: now_seconds() + 24 * 3_600,
+        name: None,
+        email: None,
+        groups: Vec::new(),
+        permissions: vec![PERMISSION_CREATE.to_owned()],
+        user: std::collections::BTreeMap::new(),
+    };
+    Ok(key.mint(&claims)?)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the edge: the clock of the service")]
+fn now() -> Timestamp {
+    Timestamp::new(chrono::Utc::now())
+}

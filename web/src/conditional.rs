@@ -1,0 +1,284 @@
+//! Conditional requests (RFC 9110 §13): validators `"<change>.<shape>"`, what a request's tags match, and answers that
+//! are compressed with a tag of their own.
+
+use std::io::Write as _;
+
+use axum::response::{IntoResponse, Response};
+use events::{envelope::Digest, ids::Position, integration::LastEvent, principal::Principal};
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use crate::{position, problem::Problem, representation};
+
+/// A content coding that answers can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// gzip (RFC 1952).
+    Gzip,
+}
+
+impl Coding {
+    /// What the client takes (RFC 9110 §12.5.3): gzip where it is as welcome as none.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let (mut gzip, mut identity, mut any) = (None, None, None);
+        let texts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+        for item in texts.flat_map(|text| text.split(',')) {
+            let mut parts = item.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            let quality = quality.map_or(1.0, |text| text.parse::<f32>().unwrap_or(0.0));
+            match name.as_str() {
+                "gzip" | "x-gzip" => gzip = Some(quality),
+                "identity" => identity = Some(quality),
+                "*" => any = Some(quality),
+                _ => {}
+            }
+        }
+        let gzip = gzip.or(any).unwrap_or(0.0);
+        let identity = identity.unwrap_or(0.0);
+        if gzip > 0.0 && gzip >= identity { Self::Gzip } else { Self::Identity }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Gzip => "gzip",
+        }
+    }
+
+    fn encode(self, body: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Identity => body,
+            Self::Gzip => {
+                let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(5));
+                encoder.write_all(&body).expect("a Vec takes every write");
+                encoder.finish().expect("a Vec takes every write")
+            }
+        }
+    }
+}
+
+/// What an answer is made of beside the state: it stands in the tag, so that no two different bodies share one.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape<'a> {
+    /// The resource, with what its path says beyond the integration.
+    pub resource: &'a str,
+    /// The version of the view or fold that it is made from.
+    pub version: u32,
+    /// The canonical query.
+    pub query: &'a str,
+    /// For collections: whose visible set it shows.
+    pub audience: Option<&'a Principal>,
+}
+
+impl Shape<'_> {
+    /// Eight hex digits of a hash over everything that the body is made of beside the state.
+    #[must_use]
+    pub fn digits(&self, coding: Coding) -> String {
+        let mut bytes = Vec::new();
+        let mut part = |text: &str| {
+            bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        };
+        part(self.resource);
+        part(&self.version.to_string());
+        part(&representation::RENDER_VERSION.to_string());
+        part(self.query);
+        part(coding.name());
+        if let Some(principal) = self.audience {
+            part(if principal.permissions.admin { "admin" } else { "" });
+            let mut ids: Vec<_> = std::iter::once(&principal.id).chain(&principal.groups).collect();
+            ids.sort();
+            ids.dedup();
+            ids.into_iter().for_each(|id| part(id.as_str()));
+        }
+        Digest::of(&bytes).short()
+    }
+}
+
+/// The detail's tag, as GET gives it uncompressed: every command answers it.
+#[must_use]
+pub fn detail_tag(last: &LastEvent) -> HeaderValue {
+    tag(&last.change(), &representation::DETAIL_SHAPE.digits(Coding::Identity))
+}
+
+fn tag(change: &str, shape: &str) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{change}.{shape}\"")).expect("a tag is made of visible ASCII")
+}
+
+fn bytes_tag(digest: Digest) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{digest}\"")).expect("hex digits are visible ASCII")
+}
+
+/// One entity tag of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct EntityTag {
+    is_weak: bool,
+    opaque: String,
+}
+
+/// The tags of an `If-Match` or `If-None-Match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Tags {
+    Any,
+    List(Vec<EntityTag>),
+}
+
+/// Parses the values of a header as `*` or a list of entity tags (RFC 9110 §8.8.3).
+fn parse_tags(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Tags>, ()> {
+    let texts = headers.get_all(name).iter().map(|value| value.to_str().map_err(|_| ()));
+    let texts = texts.collect::<Result<Vec<_>, ()>>()?;
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let joined = texts.join(",");
+    if joined.trim() == "*" {
+        return Ok(Some(Tags::Any));
+    }
+    let (mut rest, mut tags) = (joined.as_str(), Vec::new());
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        if rest.is_empty() {
+            break;
+        }
+        let (is_weak, quoted) = rest.strip_prefix("W/").map_or((false, rest), |quoted| (true, quoted));
+        let (opaque, after) = quoted.strip_prefix('"').and_then(|text| text.split_once('"')).ok_or(())?;
+        let after = after.trim_start_matches([' ', '\t']);
+        let is_visible = opaque.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+        if !is_visible || !(after.is_empty() || after.starts_with(',')) {
+            return Err(());
+        }
+        tags.push(EntityTag { is_weak, opaque: opaque.to_owned() });
+        rest = after;
+    }
+    if tags.is_empty() { Err(()) } else { Ok(Some(Tags::List(tags))) }
+}
+
+/// What an `If-Match` demands of the state that a command meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IfMatch {
+    /// It was not sent.
+    Absent,
+    /// `*`: that it exists.
+    Exists,
+    /// That its *change* is one of these; weak tags are none.
+    OneOf(Vec<String>),
+}
+
+impl IfMatch {
+    /// What the headers demand.
+    ///
+    /// # Errors
+    /// 400 at `header:If-Match` when it is malformed.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let malformed = |()| Problem::parameter("header:If-Match", "must be * or a list of entity tags");
+        Ok(match parse_tags(headers, &header::IF_MATCH).map_err(malformed)? {
+            None => Self::Absent,
+            Some(Tags::Any) => Self::Exists,
+            Some(Tags::List(tags)) => {
+                let strong = tags.into_iter().filter(|tag| !tag.is_weak);
+                let change =
+                    |opaque: String| opaque.rsplit_once('.').map(|(change, _)| change.to_owned()).unwrap_or(opaque);
+                Self::OneOf(strong.map(|tag| change(tag.opaque)).collect())
+            }
+        })
+    }
+}
+
+/// What a GET says of what it has, and in which coding it wants the rest.
+#[derive(Debug, Clone)]
+pub struct Conditional {
+    has: Option<Tags>,
+    coding: Coding,
+}
+
+/// The media type of answers with links.
+pub const HAL: HeaderValue = HeaderValue::from_static("application/hal+json");
+/// The media type of answers without links.
+pub const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+impl Conditional {
+    /// What the headers say; a malformed `If-None-Match` is ignored.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let has = parse_tags(headers, &header::IF_NONE_MATCH).unwrap_or(None);
+        Self { has, coding: Coding::of(headers) }
+    }
+
+    /// Answers with the state `change` in a shape: 304 where the client has it, else what `render` gives.
+    pub fn answer(
+        &self,
+        change: &str,
+        shape: Shape<'_>,
+        media_type: HeaderValue,
+        render: impl FnOnce() -> Vec<u8>,
+    ) -> Response {
+        let tag = tag(change, &shape.digits(self.coding));
+        self.respond(tag, self.coding, media_type, render)
+    }
+
+    /// Answers with a body that is its own state: its tag is of its bytes.
+    pub fn answer_body(&self, shape: Shape<'_>, media_type: HeaderValue, body: Vec<u8>) -> Response {
+        let digest = Digest::of(&body).to_string();
+        self.answer(&digest[..16], shape, media_type, || body)
+    }
+
+    /// Answers with bytes that are known by their digest and are never compressed.
+    pub fn answer_bytes(&self, digest: Digest, media_type: HeaderValue, render: impl FnOnce() -> Vec<u8>) -> Response {
+        self.respond(bytes_tag(digest), Coding::Identity, media_type, render)
+    }
+
+    /// Whether the client has the bytes of this digest.
+    #[must_use]
+    pub fn has_bytes(&self, digest: Digest) -> bool {
+        self.matches(&bytes_tag(digest))
+    }
+
+    fn respond(
+        &self,
+        tag: HeaderValue,
+        coding: Coding,
+        media_type: HeaderValue,
+        render: impl FnOnce() -> Vec<u8>,
+    ) -> Response {
+        let mut response = if self.matches(&tag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            let mut response = coding.encode(render()).into_response();
+            response.headers_mut().insert(header::CONTENT_TYPE, media_type);
+            if coding == Coding::Gzip {
+                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+            response
+        };
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, tag);
+        add_cache_headers(headers);
+        response
+    }
+
+    fn matches(&self, tag: &HeaderValue) -> bool {
+        match &self.has {
+            None => false,
+            Some(Tags::Any) => true,
+            Some(Tags::List(tags)) => {
+                let opaque = tag.as_bytes().strip_prefix(b"\"").and_then(|text| text.strip_suffix(b"\""));
+                tags.iter().any(|has| Some(has.opaque.as_bytes()) == opaque)
+            }
+        }
+    }
+}
+
+/// What every GET of a resource says to caches.
+pub fn add_cache_headers(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(header::VARY, HeaderValue::from_static("Authorization, Accept-Encoding"));
+}
+
+/// Adds where in the log the shown state is.
+pub fn add_position(response: &mut Response, at: Position) {
+    response.headers_mut().insert(position::INTEGRATION_POSITION, position::header_value(at));
+}

@@ -1,0 +1,127 @@
+//! A request, taken apart but not looked at yet: the checks come in the order that the contract gives them, not in the
+//! order of extractors.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    RequestPartsExt as _,
+    body::Body,
+    extract::{FromRequest, Path, Request},
+};
+use bytes::Bytes;
+use events::{ids::IntegrationRef, principal::Principal};
+use http::HeaderMap;
+
+use crate::{
+    bearer::{Authenticated, Caller},
+    body,
+    client::RequestContext,
+    load::InFlight,
+    params::{Params, RawQuery, Times},
+    problem::Problem,
+};
+
+/// A request under `/api`.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Who asks; there is always somebody under `/api`.
+    caller: Option<Arc<Caller>>,
+    /// Its id, its trace, the client's address.
+    pub context: Option<RequestContext>,
+    /// Its place among the requests in flight.
+    pub in_flight: Option<Arc<InFlight>>,
+    path: HashMap<String, String>,
+    query: RawQuery,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// In a lock that nobody waits for: a body can be sent to another thread, but not shared.
+    body: Mutex<Body>,
+}
+
+impl<S: Sync> FromRequest<S> for Incoming {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self, Infallible> {
+        let (mut parts, body) = request.into_parts();
+        // What is not UTF-8 names nothing.
+        let path = parts.extract::<Path<HashMap<String, String>>>().await.map(|Path(path)| path).unwrap_or_default();
+        Ok(Self {
+            caller: parts.extensions.get::<Authenticated>().map(|Authenticated(caller)| Arc::clone(caller)),
+            context: parts.extensions.get().cloned(),
+            in_flight: parts.extensions.get().cloned(),
+            path,
+            query: RawQuery::of(&parts.uri),
+            headers: parts.headers,
+            body: Mutex::new(body),
+        })
+    }
+}
+
+impl Incoming {
+    /// Who asks.
+    ///
+    /// # Errors
+    /// 401 when the route is not behind the authentication layer.
+    pub fn caller(&self) -> Result<Arc<Caller>, Problem> {
+        self.caller.clone().ok_or_else(|| crate::bearer::challenge_bare("Send your token."))
+    }
+
+    /// Who asks, as permissions know him.
+    ///
+    /// # Errors
+    /// As [`Incoming::caller`].
+    pub fn principal(&self) -> Result<Principal, Problem> {
+        Ok(self.caller()?.principal.clone())
+    }
+
+    /// A part of the path, percent-decoded; empty when it is not UTF-8.
+    #[must_use]
+    pub fn path(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// The integration that the path names.
+    ///
+    /// # Errors
+    /// 404 when it names none.
+    pub fn reference(&self) -> Result<IntegrationRef, Problem> {
+        IntegrationRef::parse(self.path("id")).map_err(|_| Problem::not_found())
+    }
+
+    /// The query, if each parameter is one of `known`.
+    ///
+    /// # Errors
+    /// 400; see [`RawQuery::parse`].
+    pub fn query(&self, known: &[(&'static str, Times)]) -> Result<Params, Problem> {
+        self.query.parse(known)
+    }
+
+    /// Whether the query gives a parameter a value.
+    #[must_use]
+    pub fn query_names(&self, name: &str) -> bool {
+        self.query.names(name)
+    }
+
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// 413, 408, 400; see [`body::read`].
+    pub async fn read_body(&mut self, limit: usize) -> Result<Bytes, Problem> {
+        let body = self.body.get_mut().unwrap_or_else(PoisonError::into_inner);
+        body::read(std::mem::take(body), limit).await
+    }
+
+    /// Reads the body of a route that takes JSON, and checks that it says it is.
+    ///
+    /// # Errors
+    /// 413, 408, 415.
+    pub async fn read_json(&mut self) -> Result<Bytes, Problem> {
+        let bytes = self.read_body(events::limits::BODY_BYTES_MAX).await?;
+        body::expect_json(&self.headers, &bytes)?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,88 @@
+//! What the service measures of itself, in the OpenMetrics text format. No label names a tenant, an id or a user.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+/// The media type of the text that [`Metrics::render`] gives.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What a request is counted under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RequestLabels {
+    /// The method, or `other`.
+    pub method: &'static str,
+    /// The route's template, or `none`.
+    pub route: String,
+    /// The answer's status.
+    pub status: u16,
+}
+
+/// Every metric.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Seconds that a request took, by route.
+    pub request_seconds: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    /// Requests in flight.
+    pub requests_in_flight: Gauge,
+    /// Requests that wait for a position.
+    pub requests_waiting: Gauge,
+    /// Appends that were acknowledged.
+    pub appends: Counter,
+    /// Appends that met another revision than expected.
+    pub conflicts: Counter,
+    /// The last position of the log.
+    pub log_position: Gauge<u64, AtomicU64>,
+    /// How many positions the views are behind the log.
+    pub projection_lag: Gauge<u64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("integrations");
+        let request_seconds: Family<RequestLabels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(exponential_buckets(0.000_25, 2.0, 16)));
+        let metrics = Self {
+            request_seconds,
+            requests_in_flight: Gauge::default(),
+            requests_waiting: Gauge::default(),
+            appends: Counter::default(),
+            conflicts: Counter::default(),
+            log_position: Gauge::default(),
+            projection_lag: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register("request_seconds", "Seconds that a request took", metrics.request_seconds.clone());
+        registry.register("requests_in_flight", "Requests in flight", metrics.requests_in_flight.clone());
+        registry.register("requests_waiting", "Requests that wait for a position", metrics.requests_waiting.clone());
+        registry.register("appends", "Appends that were acknowledged", metrics.appends.clone());
+        registry.register("conflicts", "Appends that met another revision than expected", metrics.conflicts.clone());
+        registry.register("log_position", "The last position of the log", metrics.log_position.clone());
+        registry.register(
+            "projection_lag",
+            "Positions that the views are behind the log",
+            metrics.projection_lag.clone(),
+        );
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// All of them as text.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        encode(&mut text, &self.registry).expect("a String takes every write");
+        text
+    }
+}

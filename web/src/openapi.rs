@@ -1,0 +1,159 @@
+//! The API's description (OpenAPI 3.1): what every route has in common is added here, so that each route tells only
+//! what is its own.
+
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema as _, ToSchema as _,
+    openapi::{OpenApi, RefOr, Schema},
+};
+
+use crate::problem::{Fault, Kind, ProblemDocument};
+
+const PROBLEM: &str = "Problem";
+
+/// The whole description as JSON text.
+///
+/// # Panics
+/// Never: a description is a struct with string keys.
+#[must_use]
+pub fn describe(routes: OpenApi, version: &str) -> String {
+    let mut document = serde_json::to_value(routes).expect("a description is a struct with string keys");
+    document["info"] = json!({
+        "title": "Integrations",
+        "version": version,
+        "description": "Manages integrations: connectors to third-party APIs with their credentials, shared between the \
+                        users and teams of a tenant. Errors are problem documents (RFC 9457).",
+        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+    });
+    document["components"]["securitySchemes"] =
+        json!({ "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } });
+    add_schema(&mut document, PROBLEM, ProblemDocument::schema());
+    add_schema(&mut document, &Fault::name(), Fault::schema());
+    if let Some(paths) = document["paths"].as_object_mut() {
+        for (path, item) in paths {
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                complete(path, method, operation);
+            }
+        }
+    }
+    document.to_string()
+}
+
+fn add_schema(document: &mut Value, name: &str, schema: RefOr<Schema>) {
+    document["components"]["schemas"][name] = serde_json::to_value(schema).expect("a schema is a struct");
+}
+
+/// Adds to an operation what follows from its method and path.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let is_guarded = path.starts_with("/api");
+    let is_read = method == "get";
+    let is_not_built = !operation["responses"]["501"].is_null() && operation["responses"]["200"].is_null();
+    if is_guarded {
+        operation["security"] = json!([{ "bearer": [] }]);
+        add_conditional_parts(path, is_read && !is_not_built, operation);
+    }
+    let has_body = !operation["requestBody"].is_null();
+    let responses = operation["responses"].as_object_mut();
+    let responses = responses.expect("every operation tells its responses");
+    for kind in Kind::ALL {
+        if applies(*kind, path, method, has_body, is_not_built) {
+            add_problem(responses, *kind);
+        }
+    }
+    for (status, response) in responses.iter_mut() {
+        add_headers(path, method, status, response);
+    }
+}
+
+/// Whether a route can answer with a kind of problem.
+fn applies(kind: Kind, path: &str, method: &str, has_body: bool, is_not_built: bool) -> bool {
+    let is_guarded = path.starts_with("/api");
+    let is_write = method != "get" && !is_not_built;
+    let names_something = path.contains('{');
+    match kind {
+        Kind::Internal | Kind::TooManyRequests => is_guarded || path == "/openapi.json",
+        Kind::Unauthenticated | Kind::InvalidParameter => is_guarded,
+        Kind::NotFound => is_guarded && names_something,
+        Kind::Unavailable => is_guarded && !is_not_built,
+        Kind::NotYetVisible => is_guarded && method == "get" && !is_not_built,
+        Kind::NotPermitted | Kind::OutcomeUnknown => is_write,
+        Kind::Stale => is_write && names_something,
+        Kind::MalformedBody | Kind::BodyTimeout | Kind::TooLarge | Kind::UnsupportedMediaType => is_write && has_body,
+        Kind::Invalid => is_write && (has_body || method == "put"),
+        Kind::IdTaken | Kind::KeyReused => method == "post" && path == "/api/integrations",
+        Kind::NotReady => path == "/readyz",
+        Kind::MethodNotAllowed | Kind::NotBuilt => false,
+    }
+}
+
+fn add_problem(responses: &mut Map<String, Value>, kind: Kind) {
+    let entry = responses.entry(kind.status().as_str()).or_insert_with(|| json!({ "description": "" }));
+    let name = format!("`{}`: {}", kind.uri(), kind.title());
+    let description = match entry["description"].as_str() {
+        None | Some("") => name,
+        Some(text) => format!("{text}; {name}"),
+    };
+    entry["description"] = description.into();
+    entry["content"]["application/problem+json"] =
+        json!({ "schema": { "$ref": format!("#/components/schemas/{PROBLEM}") } });
+}
+
+/// The headers by which a read is conditional and waits.
+fn add_conditional_parts(path: &str, is_read: bool, operation: &mut Value) {
+    let is_write = operation["responses"]["501"].is_null() && !is_read;
+    let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+    let mut add = |name: &str, description: &str| {
+        parameters.push(json!({
+            "name": name, "in": "header", "required": false, "description": description, "schema": { "type": "string" },
+        }));
+    };
+    if is_read {
+        add("If-None-Match", "Answer 304 when the client has it (RFC 9110).");
+        if shows_positions(path) {
+            add("Integration-Position", "Wait until the state has reached this position.");
+            add("Prefer", "`wait=N`: how many seconds to wait, at most 30 (RFC 7240).");
+        }
+        operation["responses"]["304"] = json!({ "description": "The client has it." });
+    }
+    if is_write {
+        add("Audit-Reason", "Why, for those who read the history.");
+        if path.contains("{id}") {
+            add("If-Match", "Do it only if the integration has not changed (RFC 9110).");
+        }
+    }
+    operation["parameters"] = parameters.into();
+}
+
+fn shows_positions(path: &str) -> bool {
+    path.starts_with("/api/integrations") || path.starts_with("/api/libraries")
+}
+
+/// The headers that an answer has for certain, and those that it may have.
+fn add_headers(path: &str, method: &str, status: &str, response: &mut Value) {
+    let is_success = status.starts_with('2') || status == "304" || status == "302";
+    let mut headers: Vec<(&str, bool)> = vec![("X-Request-Id", true)];
+    if path.starts_with("/api") && is_success && method == "get" {
+        headers.extend([("Cache-Control", true), ("Vary", true), ("ETag", status != "302")]);
+        if status != "304" {
+            headers.push(("Content-Encoding", false));
+        }
+        if shows_positions(path) {
+            headers.extend([("Integration-Position", true), ("Preference-Applied", false)]);
+        }
+    }
+    if path.starts_with("/api") && is_success && method != "get" {
+        headers.push(("Integration-Position", true));
+        headers.push(("ETag", !(method == "delete" && path == "/api/integrations/{id}")));
+    }
+    match status {
+        "201" | "302" => headers.push(("Location", true)),
+        "401" => headers.push(("WWW-Authenticate", true)),
+        "429" | "503" => headers.push(("Retry-After", true)),
+        _ => {}
+    }
+    for (name, required) in headers {
+        if response["headers"][name].is_null() {
+            response["headers"][name] = json!({ "required": required, "schema": { "type": "string" } });
+        }
+    }
+}
