@@ -1,7 +1,7 @@
 //! `integrations serve`: the wiring, and the only place that names concrete adapters. Starts, serves, drains.
 
 use std::{
-    io::IsTerminal as _,
+    io::{IsTerminal as _, Write as _},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -243,23 +243,24 @@ impl Replay {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the first thing that a newcomer sees")]
+/// The first thing that a newcomer sees. Nobody may be there to read it.
 fn greet(options: &cli::Serve, key: &TokenKey, address: SocketAddr, is_first_start: bool) {
-    println!("Listening on http://{address}, data in {}", options.data.data_dir.display());
+    let mut out = std::io::stdout();
+    let data_dir = options.data.data_dir.display();
+    let _ = writeln!(out, "Listening on http://{address}, data in {data_dir}");
     if !is_first_start {
         return;
     }
-    let data_dir = options.data.data_dir.display();
-    if std::io::stdout().is_terminal() {
-        if let Ok(token) = first_token(key) {
-            println!("Try it:\n  curl -H 'Authorization: Bearer {token}' http://{address}/api/integrations");
+    let _ = match first_token(key).ok().filter(|_| out.is_terminal()) {
+        Some(token) => {
+            writeln!(out, "Try it:\n  curl -H 'Authorization: Bearer {token}' http://{address}/api/integrations")
         }
-    } else {
-        println!(
-            "For a token: integrations token --data-dir {data_dir} --tenant demo --user admin \
-             --permission {PERMISSION_CREATE}"
-        );
-    }
+        None => writeln!(
+            out,
+            "For a token: integrations token --data-dir {data_dir} --tenant demo --user admin --permission \
+             {PERMISSION_CREATE}"
+        ),
+    };
 }
 
 fn first_token(key: &TokenKey) -> anyhow::Result<String> {

@@ -1,5 +1,7 @@
 //! `integrations token`: mints a token with the service's own key.
 
+use std::io::Write as _;
+
 use anyhow::Context as _;
 use web::bearer::Claims;
 
@@ -10,8 +12,7 @@ pub(crate) fn run(options: &cli::Token) -> Result<(), Failure> {
     let token = files::token_key(&options.data)
         .and_then(|key| key.mint(&claims(options)).context("cannot mint a token"))
         .map_err(Failure::Configuration)?;
-    print(&token);
-    Ok(())
+    writeln!(std::io::stdout(), "{token}").context("cannot print the token").map_err(Failure::Service)
 }
 
 fn claims(options: &cli::Token) -> Claims {
@@ -30,9 +31,4 @@ fn claims(options: &cli::Token) -> Claims {
 #[expect(clippy::disallowed_methods, reason = "the edge: a token's expiry is counted from now")]
 pub(crate) fn now_seconds() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-#[expect(clippy::print_stdout, reason = "the token is what this verb answers")]
-fn print(token: &str) {
-    println!("{token}");
 }

@@ -73,7 +73,7 @@ fn last_after(page: Page, total: usize) -> usize {
 
 /// Declares a collection with its relation.
 macro_rules! collection {
-    ($(#[$doc:meta])* $name:ident, $embedded:ident, $rel:literal, $item:ty) => {
+    ($(#[$doc:meta])* $name:ident, $embedded:ident, $rel:tt, $item:ty) => {
         $(#[$doc])*
         #[derive(Debug, Serialize, ToSchema)]
         #[serde(deny_unknown_fields)]

@@ -29,6 +29,10 @@ pub fn describe(routes: OpenApi, version: &str) -> String {
         json!({ "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } });
     add_schema(&mut document, PROBLEM, ProblemDocument::schema());
     add_schema(&mut document, &Fault::name(), Fault::schema());
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        // What an answer does not have is left out of it, never null; a request may have null.
+        schemas.iter_mut().filter(|(name, _)| !name.ends_with("Body")).for_each(|(_, schema)| forbid_null(schema));
+    }
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {
@@ -43,8 +47,34 @@ fn add_schema(document: &mut Value, name: &str, schema: RefOr<Schema>) {
     document["components"]["schemas"][name] = serde_json::to_value(schema).expect("a schema is a struct");
 }
 
+fn forbid_null(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            if let Some(types) = members.get_mut("type")
+                && let Some([only]) = types
+                    .as_array()
+                    .map(|types| types.iter().filter(|one| **one != "null").collect::<Vec<_>>())
+                    .as_deref()
+            {
+                *types = (*only).clone();
+            }
+            members.values_mut().for_each(forbid_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(forbid_null),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// An operation's id: the method, and the words of the path.
+fn operation_id(path: &str, method: &str) -> String {
+    let words =
+        path.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty() && *word != "api");
+    words.fold(method.to_owned(), |id, word| id + &word[..1].to_uppercase() + &word[1..])
+}
+
 /// Adds to an operation what follows from its method and path.
 fn complete(path: &str, method: &str, operation: &mut Value) {
+    operation["operationId"] = operation_id(path, method).into();
     let is_guarded = path.starts_with("/api");
     let is_read = method == "get";
     let is_not_built = !operation["responses"]["501"].is_null() && operation["responses"]["200"].is_null();

@@ -1,0 +1,380 @@
+//! Starts the real binary on a port of its own, and speaks to it as users of several roles. Every answer is checked
+//! against the API's description.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use reqwest::{
+    Method, StatusCode,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::description;
+
+pub const CREATE: &str = "permission.integrations.create";
+pub const ADMIN: &str = "permission.integrations.admin";
+pub const AUDIT: &str = "permission.integrations.audit";
+
+/// A running service with a data directory of its own. Killed when it is dropped.
+pub struct Server {
+    pub url: String,
+    directory: TempDir,
+    options: Vec<String>,
+    child: Child,
+}
+
+impl Server {
+    /// Starts a fresh service and waits until it is ready.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a fresh service with more options.
+    pub async fn start_with(options: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
+        let (child, url) = spawn(&directory.path().join("data"), &options);
+        let server = Self { url, directory, options, child };
+        server.wait_until_ready().await;
+        server
+    }
+
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// What the service has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(log_path(&self.data_dir())).unwrap()
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it as a power cut would, as far as a process can tell.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it with SIGTERM.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal_terminate();
+        self.child.wait().unwrap()
+    }
+
+    /// Sends SIGTERM and does not wait.
+    pub fn signal_terminate(&self) {
+        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    }
+
+    /// Starts it again on the same data.
+    pub async fn restart(&mut self) {
+        let (child, url) = spawn(&self.data_dir(), &self.options);
+        (self.child, self.url) = (child, url);
+        self.wait_until_ready().await;
+    }
+
+    async fn wait_until_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while Instant::now() < deadline {
+            let answer = reqwest::get(format!("{}/readyz", self.url)).await;
+            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the service is not ready after 30 s:\n{}", self.log());
+    }
+
+    /// A token with these claims beside a valid `exp`.
+    pub fn token(&self, claims: Value) -> String {
+        let key = std::fs::read(self.data_dir().join("jwt.key")).unwrap();
+        sign(claims, key.trim_ascii())
+    }
+
+    /// A client without a token.
+    pub fn anonymous(&self) -> Client {
+        Client { url: self.url.clone(), token: None, http: http() }
+    }
+
+    /// A client with a token of these claims.
+    pub fn client(&self, claims: Value) -> Client {
+        Client { token: Some(self.token(claims)), ..self.anonymous() }
+    }
+
+    /// A user of tenant `acme` without groups and permissions.
+    pub fn user(&self, user: &str) -> Client {
+        self.client(json!({ "sub": user, "tenant": "acme" }))
+    }
+
+    /// A user of tenant `acme` with these permissions.
+    pub fn user_with(&self, user: &str, permissions: &[&str]) -> Client {
+        self.client(json!({ "sub": user, "tenant": "acme", "permissions": permissions }))
+    }
+
+    /// Alice of tenant `acme`, who may create.
+    pub fn alice(&self) -> Client {
+        self.user_with("alice", &[CREATE])
+    }
+
+    /// Bob of tenant `acme`, who has no permission.
+    pub fn bob(&self) -> Client {
+        self.user("bob")
+    }
+
+    /// An admin of tenant `acme`.
+    pub fn admin(&self) -> Client {
+        self.user_with("root", &[ADMIN])
+    }
+
+    /// A user with every right, of another tenant.
+    pub fn other_tenant(&self) -> Client {
+        self.client(json!({ "sub": "alice", "tenant": "other", "permissions": [ADMIN, CREATE, AUDIT] }))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("the service's log:\n{}", self.log());
+        }
+    }
+}
+
+/// Signs a token with these claims beside a valid `exp`, unless they have their own.
+pub fn sign(mut claims: Value, key: &[u8]) -> String {
+    let claims_object = claims.as_object_mut().unwrap();
+    claims_object.entry("exp").or_insert_with(|| (now_seconds() + 3_600).into());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(key)).unwrap()
+}
+
+pub fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// The binary under test.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_integrations"));
+    command.env_remove("RUST_LOG");
+    command
+}
+
+fn log_path(data_dir: &Path) -> PathBuf {
+    data_dir.with_extension("log")
+}
+
+fn spawn(data_dir: &Path, options: &[String]) -> (Child, String) {
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data_dir)).unwrap();
+    let mut child = binary()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(data_dir)
+        .args(options)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let Some(Ok(first)) = lines.next() else {
+        let status = child.wait().unwrap();
+        panic!("the service ended with {status}:\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap());
+    };
+    let url = first.strip_prefix("Listening on ").and_then(|rest| rest.split_once(',')).unwrap().0.to_owned();
+    // Whatever else it prints must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (child, url)
+}
+
+fn http() -> reqwest::Client {
+    let none = reqwest::redirect::Policy::none();
+    reqwest::Client::builder().redirect(none).timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// Somebody who sends requests.
+#[derive(Clone)]
+pub struct Client {
+    pub url: String,
+    pub token: Option<String>,
+    pub http: reqwest::Client,
+}
+
+impl Client {
+    pub fn request(&self, method: &str, path: &str) -> Request {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &self.token {
+            headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
+        }
+        Request { client: self.clone(), method: method.parse().unwrap(), path: path.to_owned(), headers, body: None }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path).send().await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.request("DELETE", path).send().await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.request("POST", path).json(&body).send().await
+    }
+
+    pub async fn put(&self, path: &str, body: Value) -> Answer {
+        self.request("PUT", path).json(&body).send().await
+    }
+
+    /// Creates an integration and answers its id.
+    pub async fn create(&self, body: Value) -> Created {
+        let answer = self.post("/api/integrations", body).await.expect(201);
+        Created {
+            id: answer.json()["id"].as_str().unwrap().to_owned(),
+            slug: answer.json()["slug"].as_str().unwrap().to_owned(),
+            position: answer.header("integration-position").to_owned(),
+            etag: answer.header("etag").to_owned(),
+        }
+    }
+
+    /// Reads what is at least as new as a position.
+    pub async fn get_at(&self, path: &str, position: &str) -> Answer {
+        self.request("GET", path).header("integration-position", position).header("prefer", "wait=10").send().await
+    }
+}
+
+/// A new integration.
+#[derive(Debug, Clone)]
+pub struct Created {
+    pub id: String,
+    pub slug: String,
+    pub position: String,
+    pub etag: String,
+}
+
+impl Created {
+    /// Its path, with something behind.
+    pub fn path(&self, rest: &str) -> String {
+        format!("/api/integrations/{}{rest}", self.id)
+    }
+}
+
+/// A request that is being put together.
+#[derive(Clone)]
+pub struct Request {
+    client: Client,
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        self
+    }
+
+    /// A JSON body with its type.
+    pub fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string())
+    }
+
+    /// A body with its type.
+    pub fn body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        let mut request = self.header("content-type", content_type);
+        request.body = Some(body.into());
+        request
+    }
+
+    /// A body without a type.
+    pub fn untyped_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = Some(body.into());
+        self
+    }
+
+    /// Sends it, and checks the answer against the API's description.
+    pub async fn send(self) -> Answer {
+        let (method, path) = (self.method.clone(), self.path.clone());
+        let answer = self.try_send().await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
+        description::check(&method, &path, &answer);
+        answer
+    }
+
+    /// Sends it to a service that may be gone.
+    pub async fn try_send(self) -> reqwest::Result<Answer> {
+        let url = format!("{}{}", self.client.url, self.path);
+        let mut request = self.client.http.request(self.method, url).headers(self.headers);
+        if let Some(body) = self.body {
+            request = request.body(body);
+        }
+        let answer = request.send().await?;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        Ok(Answer { status, headers, body: answer.bytes().await?.to_vec() })
+    }
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Itself, if it has this status.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Self {
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
+        self
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// A header that must be there.
+    #[track_caller]
+    pub fn header(&self, name: &str) -> &str {
+        self.try_header(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.headers))
+    }
+
+    pub fn try_header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Checks that it is a problem of this status and type.
+    #[track_caller]
+    pub fn expect_problem(self, status: u16, kind: &str) -> Self {
+        let answer = self.expect(status);
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert_eq!(answer.json()["type"], format!("urn:problem-type:integrations:{kind}"));
+        answer
+    }
+
+    /// The pointers of a problem's errors, sorted.
+    #[track_caller]
+    pub fn pointers(&self) -> Vec<String> {
+        let json = self.json();
+        let errors = json["errors"].as_array().unwrap_or_else(|| panic!("no errors in {json}"));
+        let mut pointers: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();
+        pointers.sort();
+        pointers
+    }
+}
