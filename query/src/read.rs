@@ -2,18 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::response::Response;
 use bytes::Bytes;
 use events::{
     envelope::Digest,
     event::IconSet,
-    ids::{IntegrationRef, Position},
+    ids::IntegrationRef,
     integration::Integration,
     principal::Principal,
     store::{Direction, Error as StoreError, EventStore},
     stream::StreamName,
 };
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use moka::sync::Cache;
 use projector::{
     store::{ReadViews, Snapshot},
@@ -21,9 +20,8 @@ use projector::{
 };
 use tokio::time::{Instant, timeout_at};
 use web::{
-    conditional,
     incoming::Incoming,
-    position::{Freshness, PREFERENCE_APPLIED},
+    position::{Freshness, INTEGRATION_POSITION, PREFERENCE_APPLIED, header_value},
     problem::{Kind, Problem},
 };
 
@@ -153,19 +151,13 @@ impl Reading {
         self.fault.take().map_or(Ok(()), Err)
     }
 
-    /// Where in the log the shown state is.
-    pub(crate) fn position(&self) -> Position {
-        self.snapshot.position()
-    }
-
-    /// Adds to an answer where in the log its state is, and which preference was followed.
-    pub(crate) fn finish(&self, mut response: Response) -> Response {
-        conditional::add_position(&mut response, self.position());
+    /// Adds to an answer's headers where in the log its state is, and which preference was followed.
+    pub(crate) fn add_headers(&self, headers: &mut HeaderMap) {
+        headers.insert(INTEGRATION_POSITION, header_value(self.snapshot.position()));
         if let Some(seconds) = self.applied {
             let applied = HeaderValue::from_str(&format!("wait={seconds}")).expect("digits are visible ASCII");
-            response.headers_mut().insert(PREFERENCE_APPLIED, applied);
+            headers.insert(PREFERENCE_APPLIED, applied);
         }
-        response
     }
 }
 

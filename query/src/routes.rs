@@ -37,10 +37,13 @@ use crate::{
     read::{Queries, Reading},
 };
 
+mod not_built;
+
 type Read = State<Arc<Queries>>;
 
-pub(crate) fn router(queries: Arc<Queries>) -> OpenApiRouter {
-    OpenApiRouter::new()
+/// The read routes, and those of the contract that come with a later release.
+pub fn router(queries: Arc<Queries>) -> OpenApiRouter {
+    let built = OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(flat_list))
         .routes(routes!(library))
@@ -53,7 +56,14 @@ pub(crate) fn router(queries: Arc<Queries>) -> OpenApiRouter {
         .routes(routes!(access))
         .routes(routes!(drivers))
         .routes(routes!(me))
-        .with_state(queries)
+        .with_state(Arc::clone(&queries));
+    built.merge(not_built::router(queries))
+}
+
+/// Adds to an answer what it says of the state that it shows.
+fn finish(reading: &Reading, mut response: Response) -> Response {
+    reading.add_headers(response.headers_mut());
+    response
 }
 
 /// List integrations
@@ -82,11 +92,14 @@ async fn list(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
     reading.check()?;
     let query = params.query_string(&[]);
     let shape = collection_shape("integrations", &query, &reading);
-    Ok(reading.finish(Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, HAL, || {
-        let found = filter.find(list::visible(&reading.snapshot, &reading.principal), sort);
-        let links = PageLinks::of("/api/integrations", &params, page, found.len());
-        to_json(&page_of(&found, page, links))
-    })))
+    Ok(finish(
+        &reading,
+        Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, HAL, || {
+            let found = filter.find(list::visible(&reading.snapshot, &reading.principal), sort);
+            let links = PageLinks::of("/api/integrations", &params, page, found.len());
+            to_json(&page_of(&found, page, links))
+        }),
+    ))
 }
 
 /// List integrations flat, with tags and sharing
@@ -101,11 +114,14 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
     incoming.query(&[])?;
     reading.check()?;
     let shape = collection_shape("integrations-list", "", &reading);
-    Ok(reading.finish(Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, JSON, || {
-        let mut found: Vec<_> = list::visible(&reading.snapshot, &reading.principal).collect();
-        Sort::BY_NAME.sort(&mut found);
-        to_json(&found.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
-    })))
+    Ok(finish(
+        &reading,
+        Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, JSON, || {
+            let mut found: Vec<_> = list::visible(&reading.snapshot, &reading.principal).collect();
+            Sort::BY_NAME.sort(&mut found);
+            to_json(&found.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
+        }),
+    ))
 }
 
 /// List the embedded integrations of a library
@@ -127,12 +143,15 @@ async fn library(State(queries): Read, incoming: Incoming) -> Result<Response, P
     reading.check()?;
     let (query, resource) = (params.query_string(&[]), format!("library/{library}"));
     let shape = collection_shape(&resource, &query, &reading);
-    Ok(reading.finish(Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, HAL, || {
-        let found = list::embedded(&reading.snapshot, &reading.principal, &library, sort);
-        let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
-        let links = PageLinks::of(&path, &params, page, found.len());
-        to_json(&page_of(&found, page, links))
-    })))
+    Ok(finish(
+        &reading,
+        Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, HAL, || {
+            let found = list::embedded(&reading.snapshot, &reading.principal, &library, sort);
+            let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
+            let links = PageLinks::of(&path, &params, page, found.len());
+            to_json(&page_of(&found, page, links))
+        }),
+    ))
 }
 
 /// Get an integration with full details
@@ -154,7 +173,8 @@ async fn detail(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     incoming.query(&[("at", web::params::Times::Once)])?;
     reading.check()?;
     let conditional = Conditional::of(&incoming.headers);
-    Ok(reading.finish(
+    Ok(finish(
+        &reading,
         conditional
             .answer(&integration.last.change(), DETAIL_SHAPE, HAL, || to_json(&IntegrationDetail::of(&integration))),
     ))
@@ -183,7 +203,7 @@ async fn icon(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
         None => queries.icon(&reading, &reference).await?,
     };
     let Some((icon, bytes)) = found else {
-        return image_elsewhere(&integration).map(|response| reading.finish(response));
+        return image_elsewhere(&integration).map(|response| finish(&reading, response));
     };
     let media_type = HeaderValue::from_static(icon.media_type.as_str());
     let mut response = conditional.answer_bytes(icon.sha256, media_type, || bytes.to_vec());
@@ -194,7 +214,7 @@ async fn icon(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
         let policy = HeaderValue::from_static("sandbox; default-src 'none'; style-src 'unsafe-inline'");
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
-    Ok(reading.finish(response))
+    Ok(finish(&reading, response))
 }
 
 fn image_elsewhere(integration: &Integration) -> Result<Response, Problem> {
@@ -239,9 +259,12 @@ async fn share(State(queries): Read, incoming: Incoming) -> Result<Response, Pro
     let resource = format!("share/{principal}");
     let shape = Shape { resource: &resource, version: FOLD_VERSION, query: "", audience: None };
     let conditional = Conditional::of(&incoming.headers);
-    Ok(reading.finish(conditional.answer(&integration.last.change(), shape, JSON, || {
-        to_json(&ShareDetail::of(integration.id, &principal, share))
-    })))
+    Ok(finish(
+        &reading,
+        conditional.answer(&integration.last.change(), shape, JSON, || {
+            to_json(&ShareDetail::of(integration.id, &principal, share))
+        }),
+    ))
 }
 
 /// Who owns an integration.
@@ -302,7 +325,7 @@ async fn access(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     reading.check()?;
     let shape = Shape { resource: "access", version: FOLD_VERSION, query: "", audience: None };
     let body = to_json(&Access { level: level.into() });
-    Ok(reading.finish(Conditional::of(&incoming.headers).answer_body(shape, JSON, body)))
+    Ok(finish(&reading, Conditional::of(&incoming.headers).answer_body(shape, JSON, body)))
 }
 
 /// List the driver catalogue
@@ -377,7 +400,7 @@ async fn show(
     let shape = Shape { resource, version: FOLD_VERSION, query: "", audience: None };
     let conditional = Conditional::of(&incoming.headers);
     let answer = conditional.answer(&integration.last.change(), shape, media_type, || render(&integration));
-    Ok(reading.finish(answer))
+    Ok(finish(&reading, answer))
 }
 
 fn collection_shape<'a>(resource: &'a str, query: &'a str, reading: &'a Reading) -> Shape<'a> {

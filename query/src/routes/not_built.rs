@@ -77,7 +77,7 @@ not_built_of_integration! {
     revert: post "/api/integrations/{id}/revert", "History";
 }
 
-pub(crate) fn router(queries: Arc<Queries>) -> OpenApiRouter {
+pub(super) fn router(queries: Arc<Queries>) -> OpenApiRouter {
     OpenApiRouter::new()
         .routes(routes!(start_session, end_session))
         .routes(routes!(settings, set_settings))
