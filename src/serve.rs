@@ -91,7 +91,9 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     stop.cancel();
     parts.tasks.close();
     parts.tasks.wait().await;
-    tracing::info!("stopped");
+    if outcome.is_ok() {
+        tracing::info!("stopped");
+    }
     outcome
 }
 
@@ -144,16 +146,33 @@ fn start(
     let (store, views, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.views), Arc::clone(&parts.readiness));
     let stopped = stop.clone();
     parts.tasks.spawn(async move {
-        let mut replay = Replay::new(store.head().borrow().get(), readiness);
         tokio::select! {
-            result = runner::run::<Integrations>(&*store, &*views, |progress| replay.tell(progress)) => {
-                let Err(error) = result;
+            error = project(&*store, &views, readiness) => {
                 failed.send_replace(Some(Arc::new(error)));
             }
             () = stopped.cancelled() => {}
         }
     });
     ended
+}
+
+/// Feeds the view for as long as it can go on.
+async fn project(
+    store: &dyn EventStore,
+    views: &MemoryViews<Integrations>,
+    readiness: Arc<Readiness>,
+) -> runner::Error {
+    let mut replay = Replay::new(store.head().borrow().get(), readiness);
+    loop {
+        let Err(error) = runner::run::<Integrations>(store, views, |progress| replay.tell(progress)).await;
+        match &error {
+            runner::Error::Events(cause) if cause.is_retryable() => {
+                tracing::error!(error = cause as &dyn std::error::Error, "the log cannot be followed; trying again");
+                tokio::time::sleep(PROGRESS_EVERY).await;
+            }
+            runner::Error::Events(_) | runner::Error::Stored(_) | runner::Error::Views(_) => return error,
+        }
+    }
 }
 
 fn routes(options: &cli::Serve, parts: &Parts, root: &Root, metrics_are_apart: bool) -> axum::Router {

@@ -175,10 +175,10 @@ impl Handler {
             IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
         };
         let stream = StreamName::integration(&caller.tenant, id);
-        let state = self.load(&stream, Source::Cache).await?;
+        let state = self.peek(&stream, Source::Cache).await?;
         let admitted = decide::admit(&state, caller, need).map(|_| id);
         if admitted.is_err() && !self.store.is_sole_writer() {
-            let state = self.load(&stream, Source::Store).await?;
+            let state = self.peek(&stream, Source::Store).await?;
             return Ok(decide::admit(&state, caller, need).map(|_| id)?);
         }
         Ok(admitted?)
@@ -208,7 +208,7 @@ impl Handler {
     ) -> Error {
         let source = if self.store.is_sole_writer() { Source::Cache } else { Source::Store };
         let stream = StreamName::integration(&asking.caller.tenant, id);
-        match self.load(&stream, source).await {
+        match self.peek(&stream, source).await {
             Err(error) => error,
             Ok(state) => match &*state {
                 Aggregate::Live(live) => {
@@ -370,7 +370,18 @@ impl Handler {
         }
     }
 
+    /// The state of an integration whose turn it is: nobody else appends to it from here, so that what is cached is
+    /// never older than what this process knows.
     async fn load(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
+        let state = self.peek(stream, source).await?;
+        if *state != Aggregate::Absent {
+            self.states.insert(stream.clone(), Arc::clone(&state));
+        }
+        Ok(state)
+    }
+
+    /// The state of an integration whose turn it need not be.
+    async fn peek(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
         if source == Source::Cache
             && let Some(state) = self.states.get(stream)
         {
@@ -381,11 +392,7 @@ impl Handler {
         for recorded in &events {
             state = aggregate::evolve(state, &stored::integration_fact(recorded)?);
         }
-        let state = Arc::new(state);
-        if *state != Aggregate::Absent {
-            self.states.insert(stream.clone(), Arc::clone(&state));
-        }
-        Ok(state)
+        Ok(Arc::new(state))
     }
 
     /// Waits until it is this command's turn on the integration: commands of one process never conflict.

@@ -19,10 +19,10 @@ const GENERAL_HEADERS: [&str; 6] =
 const CORS_PREFIX: &str = "access-control-";
 
 /// The description of the binary under test.
-pub static DESCRIPTION: LazyLock<Value> = LazyLock::new(read_description);
+pub(crate) static DESCRIPTION: LazyLock<Value> = LazyLock::new(read_description);
 
 /// Every `METHOD path STATUS` that was seen and is described, for a look at what the tests reach.
-pub static SEEN: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
+pub(crate) static SEEN: LazyLock<Mutex<HashMap<String, usize>>> = LazyLock::new(Mutex::default);
 
 static VALIDATORS: LazyLock<Mutex<HashMap<String, Arc<Validator>>>> = LazyLock::new(Mutex::default);
 
@@ -80,7 +80,7 @@ fn matches(template: &str, path: &str) -> bool {
 }
 
 /// Checks an answer.
-pub fn check(method: &Method, path: &str, answer: &Answer) {
+pub(crate) fn check(method: &Method, path: &str, answer: &Answer) {
     let name = format!("{method} {path} {}", answer.status);
     if method == Method::OPTIONS {
         return;

@@ -18,13 +18,13 @@ use tempfile::TempDir;
 
 use super::description;
 
-pub const CREATE: &str = "permission.integrations.create";
-pub const ADMIN: &str = "permission.integrations.admin";
-pub const AUDIT: &str = "permission.integrations.audit";
+pub(crate) const CREATE: &str = "permission.integrations.create";
+pub(crate) const ADMIN: &str = "permission.integrations.admin";
+pub(crate) const AUDIT: &str = "permission.integrations.audit";
 
 /// A running service with a data directory of its own. Killed when it is dropped.
-pub struct Server {
-    pub url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     directory: TempDir,
     options: Vec<String>,
     child: Child,
@@ -32,12 +32,12 @@ pub struct Server {
 
 impl Server {
     /// Starts a fresh service and waits until it is ready.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(&[]).await
     }
 
     /// Starts a fresh service with more options.
-    pub async fn start_with(options: &[&str]) -> Self {
+    pub(crate) async fn start_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
         let (child, url) = spawn(&directory.path().join("data"), &options);
@@ -47,38 +47,38 @@ impl Server {
     }
 
     /// The data directory.
-    pub fn data_dir(&self) -> PathBuf {
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// What the service has logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(log_path(&self.data_dir())).unwrap()
     }
 
-    pub fn process_id(&self) -> u32 {
+    pub(crate) fn process_id(&self) -> u32 {
         self.child.id()
     }
 
     /// Ends it as a power cut would, as far as a process can tell.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Ends it with SIGTERM.
-    pub fn terminate(&mut self) -> ExitStatus {
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal_terminate();
         self.child.wait().unwrap()
     }
 
     /// Sends SIGTERM and does not wait.
-    pub fn signal_terminate(&self) {
+    pub(crate) fn signal_terminate(&self) {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
     }
 
     /// Starts it again on the same data.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         let (child, url) = spawn(&self.data_dir(), &self.options);
         (self.child, self.url) = (child, url);
         self.wait_until_ready().await;
@@ -97,48 +97,48 @@ impl Server {
     }
 
     /// A token with these claims beside a valid `exp`.
-    pub fn token(&self, claims: Value) -> String {
+    pub(crate) fn token(&self, claims: Value) -> String {
         let key = std::fs::read(self.data_dir().join("jwt.key")).unwrap();
         sign(claims, key.trim_ascii())
     }
 
     /// A client without a token.
-    pub fn anonymous(&self) -> Client {
+    pub(crate) fn anonymous(&self) -> Client {
         Client { url: self.url.clone(), token: None, http: http() }
     }
 
     /// A client with a token of these claims.
-    pub fn client(&self, claims: Value) -> Client {
+    pub(crate) fn client(&self, claims: Value) -> Client {
         Client { token: Some(self.token(claims)), ..self.anonymous() }
     }
 
     /// A user of tenant `acme` without groups and permissions.
-    pub fn user(&self, user: &str) -> Client {
+    pub(crate) fn user(&self, user: &str) -> Client {
         self.client(json!({ "sub": user, "tenant": "acme" }))
     }
 
     /// A user of tenant `acme` with these permissions.
-    pub fn user_with(&self, user: &str, permissions: &[&str]) -> Client {
+    pub(crate) fn user_with(&self, user: &str, permissions: &[&str]) -> Client {
         self.client(json!({ "sub": user, "tenant": "acme", "permissions": permissions }))
     }
 
     /// Alice of tenant `acme`, who may create.
-    pub fn alice(&self) -> Client {
+    pub(crate) fn alice(&self) -> Client {
         self.user_with("alice", &[CREATE])
     }
 
     /// Bob of tenant `acme`, who has no permission.
-    pub fn bob(&self) -> Client {
+    pub(crate) fn bob(&self) -> Client {
         self.user("bob")
     }
 
     /// An admin of tenant `acme`.
-    pub fn admin(&self) -> Client {
+    pub(crate) fn admin(&self) -> Client {
         self.user_with("root", &[ADMIN])
     }
 
     /// A user with every right, of another tenant.
-    pub fn other_tenant(&self) -> Client {
+    pub(crate) fn other_tenant(&self) -> Client {
         self.client(json!({ "sub": "alice", "tenant": "other", "permissions": [ADMIN, CREATE, AUDIT] }))
     }
 }
@@ -155,18 +155,18 @@ impl Drop for Server {
 }
 
 /// Signs a token with these claims beside a valid `exp`, unless they have their own.
-pub fn sign(mut claims: Value, key: &[u8]) -> String {
+pub(crate) fn sign(mut claims: Value, key: &[u8]) -> String {
     let claims_object = claims.as_object_mut().unwrap();
     claims_object.entry("exp").or_insert_with(|| (now_seconds() + 3_600).into());
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(key)).unwrap()
 }
 
-pub fn now_seconds() -> u64 {
+pub(crate) fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// The binary under test.
-pub fn binary() -> Command {
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_integrations"));
     command.env_remove("RUST_LOG");
     command
@@ -205,14 +205,14 @@ fn http() -> reqwest::Client {
 
 /// Somebody who sends requests.
 #[derive(Clone)]
-pub struct Client {
-    pub url: String,
-    pub token: Option<String>,
-    pub http: reqwest::Client,
+pub(crate) struct Client {
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
+    pub(crate) http: reqwest::Client,
 }
 
 impl Client {
-    pub fn request(&self, method: &str, path: &str) -> Request {
+    pub(crate) fn request(&self, method: &str, path: &str) -> Request {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
             headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
@@ -220,24 +220,24 @@ impl Client {
         Request { client: self.clone(), method: method.parse().unwrap(), path: path.to_owned(), headers, body: None }
     }
 
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.request("GET", path).send().await
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
         self.request("DELETE", path).send().await
     }
 
-    pub async fn post(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
         self.request("POST", path).json(&body).send().await
     }
 
-    pub async fn put(&self, path: &str, body: Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
         self.request("PUT", path).json(&body).send().await
     }
 
     /// Creates an integration and answers its id.
-    pub async fn create(&self, body: Value) -> Created {
+    pub(crate) async fn create(&self, body: Value) -> Created {
         let answer = self.post("/api/integrations", body).await.expect(201);
         Created {
             id: answer.json()["id"].as_str().unwrap().to_owned(),
@@ -248,30 +248,30 @@ impl Client {
     }
 
     /// Reads what is at least as new as a position.
-    pub async fn get_at(&self, path: &str, position: &str) -> Answer {
+    pub(crate) async fn get_at(&self, path: &str, position: &str) -> Answer {
         self.request("GET", path).header("integration-position", position).header("prefer", "wait=10").send().await
     }
 }
 
 /// A new integration.
 #[derive(Debug, Clone)]
-pub struct Created {
-    pub id: String,
-    pub slug: String,
-    pub position: String,
-    pub etag: String,
+pub(crate) struct Created {
+    pub(crate) id: String,
+    pub(crate) slug: String,
+    pub(crate) position: String,
+    pub(crate) etag: String,
 }
 
 impl Created {
     /// Its path, with something behind.
-    pub fn path(&self, rest: &str) -> String {
+    pub(crate) fn path(&self, rest: &str) -> String {
         format!("/api/integrations/{}{rest}", self.id)
     }
 }
 
 /// A request that is being put together.
 #[derive(Clone)]
-pub struct Request {
+pub(crate) struct Request {
     client: Client,
     method: Method,
     path: String,
@@ -280,31 +280,31 @@ pub struct Request {
 }
 
 impl Request {
-    pub fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_bytes(value.as_bytes()).unwrap());
         self
     }
 
     /// A JSON body with its type.
-    pub fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())
     }
 
     /// A body with its type.
-    pub fn body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(self, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
         let mut request = self.header("content-type", content_type);
         request.body = Some(body.into());
         request
     }
 
     /// A body without a type.
-    pub fn untyped_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn untyped_body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = Some(body.into());
         self
     }
 
     /// Sends it, and checks the answer against the API's description.
-    pub async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Answer {
         let (method, path) = (self.method.clone(), self.path.clone());
         let answer = self.try_send().await.unwrap_or_else(|error| panic!("{method} {path}: {error}"));
         description::check(&method, &path, &answer);
@@ -312,7 +312,7 @@ impl Request {
     }
 
     /// Sends it to a service that may be gone.
-    pub async fn try_send(self) -> reqwest::Result<Answer> {
+    pub(crate) async fn try_send(self) -> reqwest::Result<Answer> {
         let url = format!("{}{}", self.client.url, self.path);
         let mut request = self.client.http.request(self.method, url).headers(self.headers);
         if let Some(body) = self.body {
@@ -326,42 +326,42 @@ impl Request {
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// Itself, if it has this status.
     #[track_caller]
-    pub fn expect(self, status: u16) -> Self {
+    pub(crate) fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         self
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// A header that must be there.
     #[track_caller]
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.try_header(name).unwrap_or_else(|| panic!("no header {name} in {:?}", self.headers))
     }
 
-    pub fn try_header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn try_header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     /// Checks that it is a problem of this status and type.
     #[track_caller]
-    pub fn expect_problem(self, status: u16, kind: &str) -> Self {
+    pub(crate) fn expect_problem(self, status: u16, kind: &str) -> Self {
         let answer = self.expect(status);
         assert_eq!(answer.header("content-type"), "application/problem+json");
         assert_eq!(answer.json()["type"], format!("urn:problem-type:integrations:{kind}"));
@@ -370,7 +370,7 @@ impl Answer {
 
     /// The pointers of a problem's errors, sorted.
     #[track_caller]
-    pub fn pointers(&self) -> Vec<String> {
+    pub(crate) fn pointers(&self) -> Vec<String> {
         let json = self.json();
         let errors = json["errors"].as_array().unwrap_or_else(|| panic!("no errors in {json}"));
         let mut pointers: Vec<_> = errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect();

@@ -3,4 +3,5 @@
 
 mod description;
 mod harness;
+mod readme;
 mod smoke;

@@ -112,7 +112,11 @@ async fn read_blocking<T: Send + 'static>(
     readers: Arc<Readers>,
     read: impl FnOnce(&Readers) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(move || read(&readers)).await.unwrap_or_else(|error| Err(Error::Unavailable(error.into())))
+    let _place = readers.place().await;
+    let readers = Arc::clone(&readers);
+    tokio::task::spawn_blocking(move || read(&readers))
+        .await
+        .unwrap_or_else(|error| Err(Error::Unavailable(error.into())))
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {

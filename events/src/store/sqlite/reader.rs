@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params, types::ValueRef};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::{
@@ -23,8 +24,8 @@ use crate::{
 
 /// How many rows one read transaction looks at, at most: a longer one would keep the write-ahead log from shrinking.
 const ROWS_MAX: usize = 1_000;
-/// How many connections are kept for the next reader.
-const IDLE_MAX: usize = 8;
+/// How many read at once; each has a connection, which is kept for the next.
+const READERS_MAX: usize = 16;
 const COLUMNS: &str = "position, stream, revision, id, type, at, data, metadata, hash";
 
 /// Connections for reading.
@@ -32,6 +33,7 @@ const COLUMNS: &str = "position, stream, revision, id, type, at, data, metadata,
 pub(super) struct Readers {
     path: PathBuf,
     idle: Mutex<Vec<Connection>>,
+    places: Semaphore,
 }
 
 /// What goes wrong when rows are read: SQLite's errors, and rows that are not what they should be.
@@ -49,7 +51,12 @@ impl From<rusqlite::Error> for ReadError {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Mutex::new(Vec::new()) }
+        Self { path, idle: Mutex::new(Vec::new()), places: Semaphore::new(READERS_MAX) }
+    }
+
+    /// Waits until there is room for one more reader.
+    pub(super) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        self.places.acquire().await.ok()
     }
 
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, Error> {
@@ -58,10 +65,7 @@ impl Readers {
         let connection = connection.map_err(|error| Error::Unavailable(error.into()))?;
         let result = read(&connection);
         if result.is_ok() {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-            if idle.len() < IDLE_MAX {
-                idle.push(connection);
-            }
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
         result.map_err(|error| match error {
             ReadError::Sqlite(error) => Error::Unavailable(error.into()),
@@ -173,13 +177,8 @@ fn stream_page(
         stretch.order
     );
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(params![
-        stream.as_str(),
-        number(head.get()),
-        stretch.from,
-        stretch.to,
-        number(max as u64)
-    ])?;
+    let mut rows =
+        statement.query(params![stream.as_str(), number(head.get()), stretch.from, stretch.to, number(max as u64)])?;
     let mut events = Vec::new();
     while let Some(row) = rows.next()? {
         events.push(recorded(row)?);
@@ -205,7 +204,9 @@ fn end_of_stream(connection: &Connection, stream: &StreamName, head: Position) -
 fn recorded(row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
     let data = match row.get_ref(6)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
-        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => return Err(corrupt("the data is neither text nor a blob")),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => {
+            return Err(corrupt("the data is neither text nor a blob"));
+        }
     };
     let hash = data_encoding::HEXLOWER.decode(text(row, 8)?.as_bytes()).map_err(corrupt)?;
     let at = chrono::DateTime::parse_from_rfc3339(text(row, 5)?).map_err(corrupt)?;

@@ -70,8 +70,9 @@ fn check_format(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 
 /// The highest position that was ever given.
 pub(super) fn last_position(connection: &Connection) -> rusqlite::Result<Position> {
-    let last: Option<i64> =
-        connection.query_row("SELECT seq FROM sqlite_sequence WHERE name = 'events'", [], |row| row.get(0)).optional()?;
+    let last: Option<i64> = connection
+        .query_row("SELECT seq FROM sqlite_sequence WHERE name = 'events'", [], |row| row.get(0))
+        .optional()?;
     Ok(Position::new(last.unwrap_or(0).unsigned_abs()))
 }
 

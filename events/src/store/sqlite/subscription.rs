@@ -27,12 +27,7 @@ pub(super) struct SqliteSubscription {
 }
 
 impl SqliteSubscription {
-    pub(super) fn new(
-        readers: Arc<Readers>,
-        head: watch::Receiver<Position>,
-        after: Position,
-        kinds: &[Kind],
-    ) -> Self {
+    pub(super) fn new(readers: Arc<Readers>, head: watch::Receiver<Position>, after: Position, kinds: &[Kind]) -> Self {
         Self { readers, head, kinds: kinds.to_vec(), position: after, told: after, has_caught_up: false }
     }
 }

@@ -134,7 +134,12 @@ impl Writer {
         }
     }
 
-    fn fail(&self, answers: Vec<oneshot::Sender<Result<Vec<Appended>, Error>>>, cause: &rusqlite::Error, kind: fn(Cause) -> Error) {
+    fn fail(
+        &self,
+        answers: Vec<oneshot::Sender<Result<Vec<Appended>, Error>>>,
+        cause: &rusqlite::Error,
+        kind: fn(Cause) -> Error,
+    ) {
         tracing::error!(error = %cause, "the event log cannot be written");
         self.health.send_replace(Health::Failing);
         for answer in answers {
@@ -237,7 +242,8 @@ impl Log<'_> {
             return Ok(Ok(None));
         }
         let repeat = self.repeat(stream, expected.next(), events)?;
-        Ok(repeat.map_or_else(|| Err(Error::WrongExpectedRevision { stream: stream.clone(), actual }), |at| Ok(Some(at))))
+        Ok(repeat
+            .map_or_else(|| Err(Error::WrongExpectedRevision { stream: stream.clone(), actual }), |at| Ok(Some(at))))
     }
 
     fn end(&self, stream: &StreamName) -> rusqlite::Result<Option<End>> {
