@@ -49,7 +49,7 @@ pub(crate) struct Serve {
     /// Where to serve /metrics instead
     #[arg(long, env = "INTEGRATIONS_METRICS_LISTEN", value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
-    /// A front end elsewhere, e.g. https://app.example.com; may be repeated
+    /// A front end elsewhere, by its origin (scheme, host, port); may be repeated
     #[arg(long, env = "INTEGRATIONS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub(crate) cors_origin: Vec<HeaderValue>,
     /// The master keys, one `<id> <base64>` a line, the last active [default: master.key in the data directory, made

@@ -231,7 +231,7 @@ pub trait EventStore: Send + Sync + Debug {
     /// Does the writes, and answers where each stands, in their order. Returns once they are durable.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`enum@Error`].
     async fn append(&self, writes: Vec<StreamWrite>) -> Result<Vec<Appended>, Error>;
 
     /// Events of a stream: `max` of them, fewer only where the stream ends.

@@ -43,7 +43,9 @@ const CHECKPOINT_REACHED: &str = "CheckpointReached.v1";
 #[derive(Debug, Error)]
 pub enum Error {
     /// No release up to this one wrote such an event.
-    #[error("event {event_type} at position {position} of the log is of a type or version that this release does not know")]
+    #[error(
+        "event {event_type} at position {position} of the log is of a type or version that this release does not know"
+    )]
     UnknownType {
         /// Its type.
         event_type: String,
@@ -125,7 +127,7 @@ impl Store for CheckpointReached {
 /// What an integration's stream holds, of whatever version, in its current shape.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`enum@Error`].
 pub fn integration_fact(recorded: &RecordedEvent) -> Result<Fact, Error> {
     let (tenant, integration) =
         recorded.stream.integration_of().ok_or_else(|| Error::Misplaced(recorded.stream.to_string()))?;
@@ -182,7 +184,7 @@ impl IntegrationCreatedV1 {
 /// Who holds a slug, as a slug's stream says.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`enum@Error`].
 pub fn slug_reserved(recorded: &RecordedEvent) -> Result<SlugReserved, Error> {
     parse_only(SLUG_RESERVED, recorded)
 }
@@ -190,7 +192,7 @@ pub fn slug_reserved(recorded: &RecordedEvent) -> Result<SlugReserved, Error> {
 /// A wrapped data key, as a key's stream holds it.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`enum@Error`].
 pub fn data_key_wrapped(recorded: &RecordedEvent) -> Result<DataKeyWrapped, Error> {
     parse_only(DATA_KEY_WRAPPED, recorded)
 }
@@ -198,7 +200,7 @@ pub fn data_key_wrapped(recorded: &RecordedEvent) -> Result<DataKeyWrapped, Erro
 /// A checkpoint, as a checkpoint's stream holds it.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`enum@Error`].
 pub fn checkpoint_reached(recorded: &RecordedEvent) -> Result<CheckpointReached, Error> {
     parse_only(CHECKPOINT_REACHED, recorded)
 }

@@ -42,7 +42,7 @@ pub enum Progress {
 /// Follows the log from where the view is, until something fails.
 ///
 /// # Errors
-/// See [`Error`]; it never ends otherwise.
+/// See [`enum@Error`]; it never ends otherwise.
 pub async fn run<V: View>(
     events: &dyn EventStore,
     views: &dyn WriteViews<V>,

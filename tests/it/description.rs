@@ -71,7 +71,7 @@ fn matches(template: &str, path: &str) -> bool {
     loop {
         match (parts.next(), segments.next()) {
             (None, None) => return true,
-            (Some(part), Some(_)) if part.starts_with("{*") => return true,
+            (Some("{path}"), Some(_)) => return true,
             (Some(part), Some(segment)) if part.starts_with('{') && !segment.is_empty() => {}
             (Some(part), Some(segment)) if part == segment => {}
             _ => return false,

@@ -10,6 +10,21 @@ use utoipa::{
 use crate::problem::{Fault, Kind, ProblemDocument};
 
 const PROBLEM: &str = "Problem";
+/// What operations are grouped by, in the order of a reader's interest.
+const TAGS: [&str; 12] = [
+    "Integrations",
+    "Sharing",
+    "Tags",
+    "Icons",
+    "Drivers",
+    "Caller",
+    "Connections",
+    "Requests",
+    "History",
+    "Session",
+    "Tenant",
+    "Service",
+];
 
 /// The whole description as JSON text.
 ///
@@ -25,6 +40,8 @@ pub fn describe(routes: OpenApi, version: &str) -> String {
                         users and teams of a tenant. Errors are problem documents (RFC 9457).",
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
     });
+    document["tags"] = TAGS.iter().map(|name| json!({ "name": name })).collect();
+    name_rest_of_path(&mut document);
     document["components"]["securitySchemes"] =
         json!({ "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" } });
     add_schema(&mut document, PROBLEM, ProblemDocument::schema());
@@ -41,6 +58,14 @@ pub fn describe(routes: OpenApi, version: &str) -> String {
         }
     }
     document.to_string()
+}
+
+/// The router's sign for the rest of a path is not OpenAPI's.
+fn name_rest_of_path(document: &mut Value) {
+    if let Some(paths) = document["paths"].as_object_mut() {
+        let renamed = std::mem::take(paths).into_iter().map(|(path, item)| (path.replace("{*", "{"), item));
+        paths.extend(renamed);
+    }
 }
 
 fn add_schema(document: &mut Value, name: &str, schema: RefOr<Schema>) {
