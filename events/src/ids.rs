@@ -132,9 +132,9 @@ fn in_alphabet(text: &str, max: usize, marks: &[u8]) -> bool {
 
 fn is_slug(text: &str) -> bool {
     text.len() <= limits::SLUG_CHARS_MAX
-        && text.split('-').all(|word| {
-            !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        })
+        && text
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()))
         && Uuid::try_parse(text).is_err()
 }
 

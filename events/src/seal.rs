@@ -173,7 +173,8 @@ impl DataKey {
         hkdf::Hkdf::<Sha256>::new(None, &self.bytes)
             .expand(b"fingerprint", key.as_mut_slice())
             .expect("32 bytes are less than HKDF can give");
-        let mut mac = <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key.as_slice()).expect("HMAC takes keys of any length");
+        let mut mac =
+            <Hmac<Sha256> as hmac::KeyInit>::new_from_slice(key.as_slice()).expect("HMAC takes keys of any length");
         mac.update(message);
         Digest::new(mac.finalize().into_bytes().into())
     }
@@ -309,12 +310,7 @@ fn parse_line(line: &str) -> Option<MasterKey> {
 }
 
 fn wrap_associated(tenant: &TenantId, integration: IntegrationId, master: &str, key: KeyId) -> Vec<u8> {
-    framed(&[
-        tenant.as_str().as_bytes(),
-        integration.uuid().as_bytes(),
-        master.as_bytes(),
-        key.uuid().as_bytes(),
-    ])
+    framed(&[tenant.as_str().as_bytes(), integration.uuid().as_bytes(), master.as_bytes(), key.uuid().as_bytes()])
 }
 
 /// Each part preceded by its length, so that no two lists of parts give the same bytes.

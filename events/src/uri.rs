@@ -65,7 +65,8 @@ impl FromStr for HttpUri {
         if text.contains('#') {
             return Err(InvalidUri("must not have a fragment"));
         }
-        let url = Url::parse(text).map_err(|_| InvalidUri("must be an absolute http or https URI with a valid host"))?;
+        let url =
+            Url::parse(text).map_err(|_| InvalidUri("must be an absolute http or https URI with a valid host"))?;
         let origin = Origin::of(&url).ok_or(InvalidUri("must have a host"))?;
         Ok(Self { text: text.to_owned(), origin })
     }
@@ -137,9 +138,11 @@ fn is_uri_text(text: &str) -> bool {
     let bytes = text.as_bytes();
     !bytes.is_empty()
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || MARKS.contains(byte))
-        && bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| {
-            bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-        })
+        && bytes
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'%')
+            .all(|(at, _)| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
 /// Scheme, host and port of a URI, in normal form (RFC 6454 §4).
