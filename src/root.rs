@@ -69,7 +69,7 @@ async fn openapi_placeholder() {}
 /// The API's documentation, for people
 #[utoipa::path(
     get, path = "/docs", tag = "Service",
-    responses((status = 200, description = "A page", content_type = "text/html"))
+    responses((status = 200, description = "A page", content_type = "text/html", headers(("Content-Security-Policy", description = "Lets the page run its own script and nothing else"))))
 )]
 async fn docs_page() -> Response {
     docs::page()

@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use command::{Clock, Handler, KeyRing, check_master_keys, run_janitor};
 use events::{
-    ids::{PrincipalId, TenantId},
+    ids::{Position, PrincipalId, TenantId},
     seal::MasterKeys,
     store::{EventStore, Health, sqlite::SqliteStore},
     time::Timestamp,
@@ -21,7 +21,11 @@ use projector::{
     view::integrations::Integrations,
 };
 use query::Queries;
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::watch};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
     bearer::{Claims, PERMISSION_CREATE, TokenKey},
@@ -50,6 +54,18 @@ pub(crate) fn run(options: &cli::Serve) -> Result<(), Failure> {
     runtime.block_on(serve(options))
 }
 
+/// What tells the service to stop: listened to before it serves anybody, so that no end is a rough one.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+}
+
 /// Everything that the routes need.
 struct Parts {
     store: Arc<dyn EventStore>,
@@ -63,6 +79,7 @@ struct Parts {
 }
 
 async fn serve(options: &cli::Serve) -> Result<(), Failure> {
+    let signals = Signals::listen().map_err(|error| Failure::Service(error.into()))?;
     let is_first_start = !options.data.data_dir.join(events::store::sqlite::FILE_NAME).exists();
     let store = SqliteStore::open(&options.data.data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     let store: Arc<dyn EventStore> = Arc::new(store);
@@ -87,7 +104,7 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let ended = start(options, &parts, listener, metrics_listener, &stop);
     greet(options, &parts.token_key, address, is_first_start);
-    let outcome = wait(&parts, ended).await;
+    let outcome = wait(&parts, signals, ended).await;
     stop.cancel();
     parts.tasks.close();
     parts.tasks.wait().await;
@@ -141,7 +158,7 @@ fn start(
         parts.tasks.spawn(listen::serve(listener, router, parts.tasks.clone(), stop.clone()));
     }
     parts.tasks.spawn(listen::serve(listener, router, parts.tasks.clone(), stop.clone()));
-    parts.tasks.spawn(run_janitor(Arc::clone(&parts.store), Clock(now), stop.clone()));
+    parts.tasks.spawn(clean(Arc::clone(&parts.store), parts.views.checkpoint(), stop.clone()));
     let (failed, ended) = watch::channel(None);
     let (store, views, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.views), Arc::clone(&parts.readiness));
     let stopped = stop.clone();
@@ -154,6 +171,18 @@ fn start(
         }
     });
     ended
+}
+
+/// Runs the janitor once the log is replayed: that an event cannot be read is told once, by the view.
+async fn clean(store: Arc<dyn EventStore>, mut replayed: watch::Receiver<Position>, stop: CancellationToken) {
+    let head = *store.head().borrow();
+    let is_replayed = tokio::select! {
+        reached = replayed.wait_for(|position| *position >= head) => reached.is_ok(),
+        () = stop.cancelled() => false,
+    };
+    if is_replayed {
+        run_janitor(store, Clock(now), stop).await;
+    }
 }
 
 /// Feeds the view for as long as it can go on.
@@ -210,14 +239,15 @@ fn stack(options: &cli::Serve, parts: &Parts) -> Stack {
 }
 
 /// Waits for a signal to stop, or for something that cannot go on.
-async fn wait(parts: &Parts, mut ended: watch::Receiver<Option<Arc<runner::Error>>>) -> Result<(), Failure> {
-    let service = |error: std::io::Error| Failure::Service(error.into());
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).map_err(service)?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).map_err(service)?;
+async fn wait(
+    parts: &Parts,
+    mut signals: Signals,
+    mut ended: watch::Receiver<Option<Arc<runner::Error>>>,
+) -> Result<(), Failure> {
     let mut health = parts.store.health();
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = signals.terminate.recv() => Ok(()),
+        _ = signals.interrupt.recv() => Ok(()),
         _ = health.wait_for(|health| *health == Health::Lost) => {
             Err(Failure::Service(anyhow!("the event log cannot tell any more what is durable")))
         }

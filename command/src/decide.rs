@@ -288,11 +288,16 @@ fn transfer_ownership(state: &Aggregate, to: PrincipalId, at: &Context) -> Resul
 fn set_tags(state: &Aggregate, tags: Vec<TagId>, at: &Context) -> Result<Option<IntegrationEvent>, Rejection> {
     let live = writable(state, at)?;
     at.precondition.check(live)?;
-    let tags = each_once(tags);
-    if tags.len() > limits::TAGS_MAX {
-        return Err(invalid("/tags", tags_rule()));
+    if let Some(fault) = tag_count_fault(&tags) {
+        return Err(Rejection::Invalid(vec![fault]));
     }
-    Ok(tags_event(&live.integration.tags, tags))
+    Ok(tags_event(&live.integration.tags, each_once(tags)))
+}
+
+/// So many tags are too many; one given twice counts once.
+#[must_use]
+pub fn tag_count_fault(tags: &[TagId]) -> Option<Fault> {
+    (each_once(tags.to_vec()).len() > limits::TAGS_MAX).then(|| Fault::new("/tags", tags_rule()))
 }
 
 fn add_tag(state: &Aggregate, tag: TagId, at: &Context) -> Result<Option<IntegrationEvent>, Rejection> {

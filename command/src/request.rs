@@ -18,7 +18,7 @@ use web::{
 };
 
 use self::fields::{Fields, Purpose};
-use crate::decide::{Field, Patch, SecretPatch, UpdateIntegration, api_key_name_fault};
+use crate::decide::{Field, Patch, SecretPatch, UpdateIntegration, api_key_name_fault, tag_count_fault};
 
 mod fields;
 mod headers;
@@ -68,13 +68,7 @@ pub(crate) fn create(body: Json<'_>, caller: &Principal) -> Result<CreateRequest
     let mut fields = Fields::of(body, Purpose::Create)?;
     let (patch, secrets) = settings::read(&mut fields);
     let id = fields.parsed("id", IntegrationId::parse, IntegrationId::RULE).value();
-    let embedded = fields.boolean("embedded").value().unwrap_or(false);
-    let library = fields.parsed("libraryId", |text| LibraryId::parse(text), LibraryId::RULE).value();
-    match (embedded, &library) {
-        (true, None) => fields.require("libraryId", "must be given with embedded"),
-        (false, Some(_)) => fields.fault("libraryId", "must not be given without embedded"),
-        (true, Some(_)) | (false, None) => {}
-    }
+    let library = library(&mut fields);
     if patch.name.is_none() {
         fields.require("name", "must be given");
     }
@@ -90,6 +84,20 @@ pub(crate) fn create(body: Json<'_>, caller: &Principal) -> Result<CreateRequest
     } else {
         Err(fields.faults)
     }
+}
+
+/// The library of an embedded integration: `embedded` and `libraryId` each demand the other.
+fn library(fields: &mut Fields<'_>) -> Option<LibraryId> {
+    let faults = fields.faults.len();
+    let embedded = fields.boolean("embedded").value().unwrap_or(false);
+    let embedded_is_faulty = fields.faults.len() > faults;
+    let library = fields.parsed("libraryId", |text| LibraryId::parse(text), LibraryId::RULE).value();
+    match (embedded, &library) {
+        (true, None) => fields.require("libraryId", "must be given with embedded"),
+        (false, Some(_)) if !embedded_is_faulty => fields.fault("libraryId", "must not be given without embedded"),
+        (true | false, _) => {}
+    }
+    library
 }
 
 fn fingerprint(caller: &Principal, canonical: &str) -> Digest {
@@ -245,6 +253,7 @@ pub(crate) fn tags(body: Json<'_>) -> Result<Vec<TagId>, Vec<Fault>> {
             None => fields.fault(&format!("tags/{at}"), TagId::RULE),
         }
     }
+    fields.faults.extend(tag_count_fault(&tags));
     finish(fields, Some(tags))
 }
 

@@ -60,6 +60,8 @@ impl Queries {
     pub(crate) async fn read(&self, incoming: &Incoming) -> Result<Reading, Problem> {
         let principal = incoming.principal()?;
         let (applied, fault) = match Freshness::of(&incoming.headers) {
+            // Only a read waits for a position.
+            _ if !incoming.is_read() => (None, None),
             Ok(None) => (None, None),
             Ok(Some(freshness)) => {
                 self.wait(incoming, freshness).await?;

@@ -8,13 +8,13 @@ use std::{
 };
 
 use axum::{
-    RequestPartsExt as _,
     body::Body,
-    extract::{FromRequest, Path, Request},
+    extract::{FromRequest, MatchedPath, Request},
 };
 use bytes::Bytes;
 use events::{ids::IntegrationRef, principal::Principal};
-use http::HeaderMap;
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
 
 use crate::{
     bearer::{Authenticated, Caller},
@@ -34,6 +34,7 @@ pub struct Incoming {
     pub context: Option<RequestContext>,
     /// Its place among the requests in flight.
     pub in_flight: Option<Arc<InFlight>>,
+    method: Method,
     path: HashMap<String, String>,
     query: RawQuery,
     /// Its headers.
@@ -46,19 +47,29 @@ impl<S: Sync> FromRequest<S> for Incoming {
     type Rejection = Infallible;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Infallible> {
-        let (mut parts, body) = request.into_parts();
-        // What is not UTF-8 names nothing.
-        let path = parts.extract::<Path<HashMap<String, String>>>().await.map(|Path(path)| path).unwrap_or_default();
+        let (parts, body) = request.into_parts();
+        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         Ok(Self {
             caller: parts.extensions.get::<Authenticated>().map(|Authenticated(caller)| Arc::clone(caller)),
             context: parts.extensions.get().cloned(),
             in_flight: parts.extensions.get().cloned(),
-            path,
+            method: parts.method,
+            path: path_values(route, parts.uri.path()),
             query: RawQuery::of(&parts.uri),
             headers: parts.headers,
             body: Mutex::new(body),
         })
     }
+}
+
+/// The values of a path by the names that its route gives them, percent-decoded. What is not UTF-8 is empty, as no value
+/// is: it is a fault of that value, and of no other.
+fn path_values(route: &str, path: &str) -> HashMap<String, String> {
+    let named = route.split('/').zip(path.split('/')).filter_map(|(name, segment)| {
+        let name = name.strip_prefix('{')?.strip_suffix('}')?;
+        Some((name.to_owned(), percent_decode_str(segment).decode_utf8().unwrap_or_default().into_owned()))
+    });
+    named.collect()
 }
 
 impl Incoming {
@@ -76,6 +87,12 @@ impl Incoming {
     /// As [`Incoming::caller`].
     pub fn principal(&self) -> Result<Principal, Problem> {
         Ok(self.caller()?.principal.clone())
+    }
+
+    /// Whether it only reads.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
     }
 
     /// A part of the path, percent-decoded; empty when it is not UTF-8.

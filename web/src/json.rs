@@ -60,7 +60,7 @@ impl<'a> Json<'a> {
     fn of(raw: &'a RawValue, depth: usize) -> Result<Self, Malformed> {
         let text = raw.get();
         Ok(match text.as_bytes().first() {
-            Some(b'{' | b'[') if depth > DEPTH_MAX => Self::TooDeep,
+            Some(b'{' | b'[') if depth > DEPTH_MAX => check_deep(text).map(|()| Self::TooDeep)?,
             Some(b'{') => {
                 let Members(members) = serde_json::from_str(text)?;
                 let members = members.into_iter().map(|(name, raw)| Member::of(name, raw, depth + 1));
@@ -133,6 +133,48 @@ impl<'a> Json<'a> {
     }
 }
 
+/// Checks what is too deep to be taken apart, without recursion: that its texts are Unicode, and each name of an object
+/// another. Its grammar has been checked.
+fn check_deep(text: &str) -> Result<(), Malformed> {
+    // For each object around, its names so far; none for an array.
+    let (mut open, mut at) = (Vec::<Option<HashSet<String>>>::new(), 0);
+    while let Some(byte) = text.as_bytes().get(at) {
+        match byte {
+            b'{' => open.push(Some(HashSet::new())),
+            b'[' => open.push(None),
+            b'}' | b']' => drop(open.pop()),
+            b'"' => {
+                let end = at + string_length(&text.as_bytes()[at..]);
+                let string: String = serde_json::from_str(&text[at..end])?;
+                let is_name = text[end..].trim_start().starts_with(':');
+                if let (true, Some(Some(names))) = (is_name, open.last_mut())
+                    && !names.insert(string)
+                {
+                    return Err(named_twice::<serde_json::Error>().into());
+                }
+                at = end;
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// How long a string is with its quotes, which the text begins with.
+fn string_length(text: &[u8]) -> usize {
+    let mut at = 1;
+    while text.get(at).is_some_and(|byte| *byte != b'"') {
+        at += if text[at] == b'\\' { 2 } else { 1 };
+    }
+    at + 1
+}
+
+fn named_twice<E: serde::de::Error>() -> E {
+    E::custom("an object names a member twice")
+}
+
 impl<'a> Member<'a> {
     fn of(name: String, raw: &'a RawValue, depth: usize) -> Result<Self, Malformed> {
         Ok(Self { name, value: Json::of(raw, depth)?, sent_bytes: raw.get().len() })
@@ -179,7 +221,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 let (mut members, mut names) = (Vec::new(), HashSet::new());
                 while let Some((name, value)) = map.next_entry::<String, &RawValue>()? {
                     if !names.insert(name.clone()) {
-                        return Err(serde::de::Error::custom("an object names a member twice"));
+                        return Err(named_twice());
                     }
                     members.push((name, value));
                 }
@@ -217,6 +259,13 @@ mod tests {
         check(r#"{"a":1,"a":2}"#, None);
         check(r#"{"a":1,"\u0061":2}"#, None);
         check(r#"[{"x":{"a":1,"a":1}}]"#, None);
+        let deep = |text: &str| format!("{}{text}{}", "[".repeat(2_000), "]".repeat(2_000));
+        for text in [r#"{"a":1,"a":2}"#, r#"{"a":{"a":"a"} , "\u0061" : 2}"#, r#""\ud800""#, r#"{"\"":1,"\"":[]}"#] {
+            check(&deep(text), None);
+        }
+        for text in [r#"{"a":{"a":"a"},"b":["a","a",{"a":1}],"\"a":1}"#, r#""\ud83d\ude00 \" : ""#] {
+            assert!(Json::parse(deep(text).as_bytes()).is_ok(), "{text}");
+        }
         assert!(Json::parse(b"\"\xff\"").is_err());
     }
 

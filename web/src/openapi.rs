@@ -115,6 +115,9 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
             add_problem(responses, *kind);
         }
     }
+    if responses.contains_key("501") {
+        add_problem(responses, Kind::NotBuilt);
+    }
     for (status, response) in responses.iter_mut() {
         add_headers(path, method, status, response);
     }
@@ -130,7 +133,8 @@ fn applies(kind: Kind, path: &str, method: &str, has_body: bool, is_not_built: b
         Kind::Unauthenticated | Kind::InvalidParameter => is_guarded,
         Kind::NotFound => is_guarded && names_something,
         Kind::Unavailable => is_guarded && !is_not_built,
-        Kind::NotYetVisible => is_guarded && method == "get" && !is_not_built,
+        // What an integration's name stands for may have to be waited for, whether the route is built or not.
+        Kind::NotYetVisible => is_guarded && method == "get" && (!is_not_built || path.contains("{id}")),
         Kind::NotPermitted | Kind::OutcomeUnknown => is_write,
         Kind::Stale => is_write && names_something,
         Kind::MalformedBody | Kind::BodyTimeout | Kind::TooLarge | Kind::UnsupportedMediaType => is_write && has_body,
@@ -199,6 +203,12 @@ fn add_headers(path: &str, method: &str, status: &str, response: &mut Value) {
     if path.starts_with("/api") && is_success && method != "get" {
         headers.push(("Integration-Position", true));
         headers.push(("ETag", !(method == "delete" && path == "/api/integrations/{id}")));
+    }
+    if path.ends_with("/icon") && method == "get" && matches!(status, "200" | "304") {
+        headers.extend([("X-Content-Type-Options", true), ("Content-Security-Policy", false)]);
+    }
+    if path == "/docs" && status == "200" {
+        headers.push(("Content-Security-Policy", true));
     }
     match status {
         "201" | "302" => headers.push(("Location", true)),

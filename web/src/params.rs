@@ -84,6 +84,10 @@ impl RawQuery {
 }
 
 fn decode(text: &str) -> Option<String> {
+    let mut escapes = text.split('%').skip(1);
+    if !escapes.all(|escape| escape.len() >= 2 && escape.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())) {
+        return None;
+    }
     let spaced = text.replace('+', " ");
     Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
 }

@@ -65,6 +65,12 @@ fn preferred_wait(headers: &HeaderMap) -> Option<u64> {
     preferences.map(|preference| preference.split(';').next().unwrap_or_default()).find_map(|preference| {
         let (name, value) = preference.split_once('=')?;
         let value = value.trim().trim_matches('"');
-        name.trim().eq_ignore_ascii_case("wait").then(|| value.parse().ok()).flatten()
+        name.trim().eq_ignore_ascii_case("wait").then(|| seconds(value)).flatten()
     })
+}
+
+/// Any number of digits; more seconds than can be counted are as many as can.
+fn seconds(text: &str) -> Option<u64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().unwrap_or(u64::MAX))
 }

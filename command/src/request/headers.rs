@@ -39,7 +39,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> (Field<HeadersPatch>, BTreeMap<St
             return (Field::Absent, BTreeMap::new());
         }
     };
-    if members.len() > limits::HEADERS_MAX {
+    if members.iter().filter(|member| member.value != Json::Null).count() > limits::HEADERS_MAX {
         fields.fault("headers", format!("an integration has at most {} headers", limits::HEADERS_MAX));
         return (Field::Absent, BTreeMap::new());
     }
