@@ -1,8 +1,11 @@
 //! The black-box tests: the real binary, over HTTP, as its users meet it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::print_stderr, reason = "a failed test shows the service's log")]
+#![expect(clippy::disallowed_methods, reason = "tests read the clock as clients do")]
 
 mod description;
 mod docs;
 mod harness;
+mod problems;
 mod readme;
 mod smoke;

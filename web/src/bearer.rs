@@ -9,7 +9,7 @@ use events::{
 };
 use http::{HeaderMap, HeaderValue, header};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use crate::problem::{Kind, Problem};
@@ -44,7 +44,8 @@ pub struct Claims {
     pub sub: PrincipalId,
     /// The tenant.
     pub tenant: TenantId,
-    /// When it expires, in seconds since 1970.
+    /// When it expires, in seconds since 1970; a fraction of a second is cut off (RFC 7519 §2 allows one).
+    #[serde(deserialize_with = "whole_seconds")]
     pub exp: u64,
     /// The user's display name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -61,6 +62,11 @@ pub struct Claims {
     /// Custom fields of the user.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub user: BTreeMap<String, serde_json::Value>,
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, as is wanted")]
+fn whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    f64::deserialize(deserializer).map(|seconds| seconds as u64)
 }
 
 /// Who asks, with what the token tells beside.
