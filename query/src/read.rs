@@ -88,18 +88,18 @@ impl Queries {
         }
     }
 
-    /// The bytes of an integration's icon, and the icon that they are of.
+    /// The bytes of an integration's icon, and the icon that they are of. The reading goes on to a newer state when the
+    /// bytes of the one that it has are gone.
     pub(crate) async fn icon(
         &self,
-        reading: &Reading,
+        reading: &mut Reading,
         reference: &IntegrationRef,
     ) -> Result<Option<(IconSet, Bytes)>, Problem> {
         let deadline = Instant::now() + ICON_WAIT;
         let mut checkpoint = self.views.checkpoint();
-        let mut snapshot = Arc::clone(&reading.snapshot);
         loop {
             checkpoint.mark_unchanged();
-            let integration = visible(&snapshot, &reading.principal, reference)?;
+            let integration = reading.visible(reference)?;
             let Some(icon) = integration.icon.clone() else {
                 return Ok(None);
             };
@@ -111,7 +111,7 @@ impl Queries {
             if !matches!(moved, Ok(Ok(()))) {
                 return Err(Problem::retry_after(Kind::Unavailable, "The icon is being replaced.", 1));
             }
-            snapshot = self.views.snapshot(&reading.principal.tenant);
+            reading.snapshot = self.views.snapshot(&reading.principal.tenant);
         }
     }
 
@@ -145,7 +145,12 @@ impl Queries {
 impl Reading {
     /// The integration that a path names, if the caller may see it.
     pub(crate) fn visible(&self, reference: &IntegrationRef) -> Result<&Arc<Integration>, Problem> {
-        visible(&self.snapshot, &self.principal, reference)
+        let id = match reference {
+            IntegrationRef::Id(id) => Some(*id),
+            IntegrationRef::Slug(slug) => self.snapshot.index.get(slug),
+        };
+        let found = id.and_then(|id| self.snapshot.documents.get(&id));
+        found.filter(|integration| integration.level_of(&self.principal).is_some()).ok_or_else(Problem::not_found)
     }
 
     /// Tells what was wrong with the position asked for.
@@ -161,17 +166,4 @@ impl Reading {
             headers.insert(PREFERENCE_APPLIED, applied);
         }
     }
-}
-
-fn visible<'a>(
-    snapshot: &'a Snapshot<Integrations>,
-    principal: &Principal,
-    reference: &IntegrationRef,
-) -> Result<&'a Arc<Integration>, Problem> {
-    let id = match reference {
-        IntegrationRef::Id(id) => Some(*id),
-        IntegrationRef::Slug(slug) => snapshot.index.get(slug),
-    };
-    let found = id.and_then(|id| snapshot.documents.get(&id));
-    found.filter(|integration| integration.level_of(principal).is_some()).ok_or_else(Problem::not_found)
 }

@@ -194,16 +194,16 @@ async fn detail(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
 async fn icon(State(queries): Read, incoming: Incoming) -> Result<Response, Problem> {
     let reference = incoming.reference()?;
     let mut reading = queries.read(&incoming).await?;
-    let integration = Arc::clone(reading.visible(&reference)?);
+    let known = reading.visible(&reference)?.icon.clone();
     incoming.query(&[])?;
     reading.check()?;
     let conditional = Conditional::of(&incoming.headers);
-    let found = match integration.icon.as_ref().filter(|icon| conditional.has_bytes(icon.sha256)) {
-        Some(icon) => Some((icon.clone(), bytes::Bytes::new())),
-        None => queries.icon(&reading, &reference).await?,
+    let found = match known.filter(|icon| conditional.has_bytes(icon.sha256)) {
+        Some(icon) => Some((icon, bytes::Bytes::new())),
+        None => queries.icon(&mut reading, &reference).await?,
     };
     let Some((icon, bytes)) = found else {
-        return image_elsewhere(&integration).map(|response| finish(&reading, response));
+        return image_elsewhere(reading.visible(&reference)?).map(|response| finish(&reading, response));
     };
     let media_type = HeaderValue::from_static(icon.media_type.as_str());
     let mut response = conditional.answer_bytes(icon.sha256, media_type, || bytes.to_vec());

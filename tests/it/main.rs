@@ -3,9 +3,12 @@
 #![expect(clippy::print_stderr, reason = "a failed test shows the service's log")]
 #![expect(clippy::disallowed_methods, reason = "tests read the clock as clients do")]
 
+mod conditional;
 mod description;
 mod docs;
 mod harness;
+mod never_304;
+mod positions;
 mod problems;
 mod readme;
 mod smoke;

@@ -1,0 +1,109 @@
+//! Conditional requests (RFC 9110 §8.8, §13) and the tags, codings and repeats that they rest on, on every resource.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::json;
+
+use super::harness::{Answer, Client, Created, Server};
+
+mod codings;
+mod commands;
+mod creates;
+mod head;
+mod if_match;
+mod if_none_match;
+mod tags;
+
+/// An icon: the smallest that there is.
+const ICON: &str = r#"<svg xmlns="http://www.w3.org/2000/svg"/>"#;
+/// What shows one integration, and has its state as its tag.
+const PARTS: [&str; 5] = ["", "/owner", "/tags", "/shares", "/shares/bob"];
+/// What shows many, and has the tenant's state as its tag.
+const COLLECTIONS: [&str; 4] = [
+    "/api/integrations",
+    "/api/integrations?q=chat&sort=-name&limit=1",
+    "/api/integrations-list",
+    "/api/libraries/lib:1/integrations",
+];
+
+/// A service with an integration that has one of everything.
+struct Furnished {
+    server: Server,
+    alice: Client,
+    slack: Created,
+    /// Where the log is after all that.
+    position: String,
+}
+
+async fn furnish() -> Furnished {
+    let server = Server::start().await;
+    let alice = server.alice();
+    alice.create(json!({ "name": "Files", "type": "custom", "embedded": true, "libraryId": "lib:1" })).await;
+    let slack = alice.create(json!({ "name": "Slack", "type": "slack", "description": "A chat" })).await;
+    alice.put(&slack.path("/shares/bob"), json!({ "accessLevel": 1 })).await.expect(200);
+    alice.put(&slack.path("/shares/team:crew"), json!({ "accessLevel": 2 })).await.expect(200);
+    alice.put(&slack.path("/tags"), json!({ "tags": ["red", "green"] })).await.expect(200);
+    let last = put_icon(&alice, &slack, ICON).await.expect(200);
+    let position = last.header("integration-position").to_owned();
+    alice.get_at("/api/integrations", &position).await.expect(200);
+    Furnished { server, alice, slack, position }
+}
+
+impl Furnished {
+    /// Everything that can be read under `/api`, the integration by id and by slug.
+    fn paths(&self) -> Vec<String> {
+        let parts = PARTS.into_iter().chain(["/access", "/icon"]);
+        let by_id_and_slug = |part| [self.slack.path(part), format!("/api/integrations/{}{part}", self.slack.slug)];
+        let others = COLLECTIONS.into_iter().chain(["/api/integration-drivers", "/api/me"]);
+        parts.flat_map(by_id_and_slug).chain(others.map(str::to_owned)).collect()
+    }
+}
+
+async fn put_icon(client: &Client, integration: &Created, icon: &str) -> Answer {
+    client.request("PUT", &integration.path("/icon")).body("image/svg+xml", icon).send().await
+}
+
+/// The two parts of a tag `"<change>.<shape>"`.
+#[track_caller]
+fn change_and_shape(tag: &str) -> (&str, &str) {
+    let opaque = tag.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    opaque.and_then(|opaque| opaque.rsplit_once('.')).unwrap_or_else(|| panic!("{tag} is not \"<change>.<shape>\""))
+}
+
+/// What gzip (RFC 1952) as everybody has it makes of bytes.
+fn unzip(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = Command::new("gzip").arg("-dc").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    gzip.stdin.take().unwrap().write_all(bytes).unwrap();
+    let output = gzip.wait_with_output().unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// An event as the log has it.
+#[derive(Debug, Clone, PartialEq)]
+struct Logged {
+    position: i64,
+    revision: i64,
+    hash: String,
+}
+
+fn log(server: &Server) -> Connection {
+    let file = server.data_dir().join("events.sqlite");
+    Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+/// The last event of the streams whose names are like a pattern.
+fn last_event(server: &Server, streams: &str) -> Logged {
+    let sql = "SELECT position, revision, hash FROM events WHERE stream LIKE ? ORDER BY position DESC LIMIT 1";
+    let read = |row: &rusqlite::Row<'_>| Ok(Logged { position: row.get(0)?, revision: row.get(1)?, hash: row.get(2)? });
+    log(server).query_row(sql, [streams], read).unwrap()
+}
+
+/// How many events the log has.
+fn events(server: &Server) -> i64 {
+    log(server).query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap()
+}
