@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "a failed test shows the service's log")]
 #![expect(clippy::disallowed_methods, reason = "tests read the clock as clients do")]
 
+mod access;
 mod conditional;
 mod description;
 mod docs;
