@@ -12,4 +12,5 @@ mod never_304;
 mod positions;
 mod problems;
 mod readme;
+mod seed;
 mod smoke;
