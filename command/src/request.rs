@@ -1,5 +1,7 @@
 //! JSON bodies to commands: every fault at once, each with its JSON Pointer.
 
+use std::collections::BTreeMap;
+
 use events::{
     driver::Catalogue,
     envelope::Digest,
@@ -10,7 +12,7 @@ use events::{
     settings::{ApiKeyLocation, AuthType, Data, Headers, Mode, Settings},
     uri::HttpUri,
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use web::{
     json::{Json, Member},
     problem::Fault,
@@ -198,10 +200,13 @@ impl UpdateRequest {
         if self.echoes.is_empty() {
             return Vec::new();
         }
-        let shown: Value = serde_json::from_slice(&to_json(&IntegrationDetail::of(integration))).unwrap_or_default();
+        let detail = to_json(&IntegrationDetail::of(integration));
+        // Only what was sent back is looked at: `data` may hold numbers that serde_json has no value for.
+        let shown: BTreeMap<String, &RawValue> = serde_json::from_slice(&detail).unwrap_or_default();
+        let shown = |name: &str| shown.get(name).and_then(|text| serde_json::from_str(text.get()).ok());
         let changed = self.echoes.iter().filter(|(name, sent)| {
             let is_free = matches!(name.as_str(), "_links" | "updatedAt");
-            !is_free && sent.as_ref() != Some(shown.get(name).unwrap_or(&Value::Null))
+            !is_free && *sent != Some(shown(name).unwrap_or(Value::Null))
         });
         changed
             .map(|(name, _)| Fault::new(format!("/{name}"), "cannot be changed: leave it out, or send what GET shows"))

@@ -4,13 +4,19 @@
 #![expect(clippy::disallowed_methods, reason = "tests read the clock as clients do")]
 
 mod access;
+mod cli;
+mod concurrency;
 mod conditional;
+mod crash;
 mod description;
 mod docs;
+mod example;
 mod harness;
+mod http;
 mod never_304;
 mod positions;
 mod problems;
 mod readme;
+mod secrets;
 mod seed;
 mod smoke;
