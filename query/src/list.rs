@@ -177,3 +177,6 @@ pub(crate) fn embedded<'a>(
     sort.unwrap_or(Sort::BY_NAME).sort(&mut found);
     found
 }
+
+#[cfg(test)]
+mod tests;

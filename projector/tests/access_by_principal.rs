@@ -1,0 +1,244 @@
+//! A second view: what each user and team can reach. One event touches several keys of it, and it is one file.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use events::{
+    envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
+    event::{
+        IntegrationCreated, IntegrationDeleted, IntegrationEvent, IntegrationShared, IntegrationUnshared,
+        OwnershipTransferred, Secrets, SlugReserved,
+    },
+    ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TenantId},
+    integration::Fact,
+    principal::Level,
+    store::{EventStore, ExpectedRevision, StreamWrite, sqlite::SqliteStore},
+    stored::{Store as _, StoredForm},
+    stream::StreamName,
+    time::Timestamp,
+};
+use projector::{
+    runner::{self, Progress},
+    store::{ReadViews as _, memory::MemoryViews},
+    view::View,
+};
+
+/// The view: integrations by principal, with what he may do.
+struct AccessByPrincipal;
+
+impl View for AccessByPrincipal {
+    type Key = PrincipalId;
+    type Document = BTreeMap<IntegrationId, Level>;
+    type Index = ();
+
+    const NAME: &'static str = "access-by-principal";
+    const VERSION: u32 = 1;
+
+    fn keys(fact: &Fact) -> Vec<PrincipalId> {
+        match &fact.event {
+            IntegrationEvent::Created(created) => vec![created.owner.clone()],
+            IntegrationEvent::Shared(shared) => vec![shared.principal.clone()],
+            IntegrationEvent::Unshared(unshared) => vec![unshared.principal.clone()],
+            IntegrationEvent::OwnershipTransferred(transfer) => vec![transfer.from.clone(), transfer.to.clone()],
+            IntegrationEvent::Deleted(deleted) => {
+                std::iter::once(&deleted.owner).chain(deleted.shares.keys()).cloned().collect()
+            }
+            IntegrationEvent::Updated(_)
+            | IntegrationEvent::TagsSet(_)
+            | IntegrationEvent::IconSet(_)
+            | IntegrationEvent::IconRemoved(_) => Vec::new(),
+        }
+    }
+
+    fn apply(key: &PrincipalId, document: Option<Self::Document>, fact: &Fact) -> Option<Self::Document> {
+        let mut reachable = document.unwrap_or_default();
+        let level = match &fact.event {
+            IntegrationEvent::Created(_) => Some(Level::Admin),
+            IntegrationEvent::Shared(shared) => Some(shared.level),
+            IntegrationEvent::OwnershipTransferred(transfer) => (*key == transfer.to).then_some(Level::Admin),
+            IntegrationEvent::Unshared(_) | IntegrationEvent::Deleted(_) => None,
+            IntegrationEvent::Updated(_)
+            | IntegrationEvent::TagsSet(_)
+            | IntegrationEvent::IconSet(_)
+            | IntegrationEvent::IconRemoved(_) => return Some(reachable),
+        };
+        match level {
+            Some(level) => reachable.insert(fact.integration, level),
+            None => reachable.remove(&fact.integration),
+        };
+        (!reachable.is_empty()).then_some(reachable)
+    }
+}
+
+/// A log that a test writes.
+struct Log {
+    store: Arc<SqliteStore>,
+    last: BTreeMap<StreamName, (Revision, Digest)>,
+    _directory: tempfile::TempDir,
+}
+
+impl Log {
+    fn open() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
+        Self { store, last: BTreeMap::new(), _directory: directory }
+    }
+
+    async fn append_form(&mut self, stream: StreamName, form: StoredForm) -> Position {
+        let last = self.last.get(&stream).copied();
+        let expected = last.map_or(ExpectedRevision::NoStream, |(revision, _)| ExpectedRevision::Exact(revision));
+        let previous = last.map_or(Digest::ZERO, |(_, hash)| hash);
+        let place = Place { stream: &stream, revision: expected.next(), previous };
+        let time: Timestamp = "\"2024-01-15T09:00:00.000Z\"".parse::<TimestampText>().unwrap().0;
+        let metadata = Metadata::of_service(Some(tenant()), time);
+        let event = NewEvent::seal(place, new_event_id(), form.event_type, form.data, &metadata);
+        let hash = event.hash;
+        let write = StreamWrite::Append { stream: stream.clone(), expected, events: vec![event] };
+        let appended = self.store.append(vec![write]).await.unwrap()[0];
+        self.last.insert(stream, (appended.revision, hash));
+        appended.position
+    }
+
+    async fn append(&mut self, id: IntegrationId, event: IntegrationEvent) -> Position {
+        self.append_form(StreamName::integration(&tenant(), id), event.to_stored()).await
+    }
+}
+
+/// A timestamp as JSON has it.
+struct TimestampText(Timestamp);
+
+impl std::str::FromStr for TimestampText {
+    type Err = serde_json::Error;
+    fn from_str(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text).map(Self)
+    }
+}
+
+fn tenant() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+fn principal(id: &str) -> PrincipalId {
+    PrincipalId::parse(id).unwrap()
+}
+
+fn id(last: u8) -> IntegrationId {
+    format!("0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a{last:02x}").parse().unwrap()
+}
+
+fn created(owner: &str) -> IntegrationEvent {
+    let settings = serde_json::from_str(
+        r#"{"name":"Slack","type":"slack","mode":"per-user","authType":"oauth2","data":{},"supportsUpload":false}"#,
+    );
+    let (slug, owner) = (Slug::parse("slack").unwrap(), principal(owner));
+    let (settings, secrets) = (settings.unwrap(), Secrets::default());
+    IntegrationEvent::Created(Box::new(IntegrationCreated { slug, owner, library: None, settings, secrets }))
+}
+
+fn shared(with: &str, level: Level) -> IntegrationEvent {
+    IntegrationEvent::Shared(IntegrationShared { principal: principal(with), level, previous: None })
+}
+
+fn unshared(with: &str, level: Level) -> IntegrationEvent {
+    IntegrationEvent::Unshared(IntegrationUnshared { principal: principal(with), level })
+}
+
+fn transferred(from: &str, to: &str) -> IntegrationEvent {
+    let (from, to) = (principal(from), principal(to));
+    IntegrationEvent::OwnershipTransferred(OwnershipTransferred { from, to, ended_share: None })
+}
+
+fn deleted(owner: &str, shares: &[(&str, Level)]) -> IntegrationEvent {
+    IntegrationEvent::Deleted(IntegrationDeleted {
+        owner: principal(owner),
+        slug: Slug::parse("slack").unwrap(),
+        library: None,
+        tags: Vec::new(),
+        shares: shares.iter().map(|(with, level)| (principal(with), *level)).collect(),
+        icon: None,
+        key: None,
+    })
+}
+
+/// Runs the runner until the view has reached a position.
+async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, position: Position) {
+    let mut checkpoint = views.checkpoint();
+    tokio::select! {
+        ended = runner::run(store, views, |_| ()) => panic!("{ended:?}"),
+        reached = checkpoint.wait_for(|checkpoint| *checkpoint >= position) => drop(reached.unwrap()),
+    }
+}
+
+/// Who can reach what, as text.
+fn reachable(views: &MemoryViews<AccessByPrincipal>) -> Vec<String> {
+    let snapshot = views.snapshot(&tenant());
+    let of_one = |(who, what): (&PrincipalId, &BTreeMap<IntegrationId, Level>)| {
+        let levels = what.iter().map(|(id, level)| format!("{}:{}", &id.to_string()[34..], u8::from(*level)));
+        format!("{who} {}", levels.collect::<Vec<_>>().join(" "))
+    };
+    snapshot.documents.iter().map(of_one).collect()
+}
+
+#[tokio::test]
+async fn one_event_touches_the_documents_of_everybody_whom_it_concerns() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let steps: [(u8, IntegrationEvent, &[&str]); 8] = [
+        (1, created("alice"), &["alice 01:3"]),
+        (1, shared("bob", Level::Read), &["alice 01:3", "bob 01:1"]),
+        (2, created("bob"), &["alice 01:3", "bob 01:1 02:3"]),
+        (1, shared("team:a", Level::Write), &["alice 01:3", "bob 01:1 02:3", "team:a 01:2"]),
+        (1, transferred("alice", "carol"), &["bob 01:1 02:3", "carol 01:3", "team:a 01:2"]),
+        (1, shared("bob", Level::Admin), &["bob 01:3 02:3", "carol 01:3", "team:a 01:2"]),
+        (2, deleted("bob", &[]), &["bob 01:3", "carol 01:3", "team:a 01:2"]),
+        (1, unshared("bob", Level::Admin), &["carol 01:3", "team:a 01:2"]),
+    ];
+    for (integration, event, expected) in steps {
+        let position = log.append(id(integration), event).await;
+        run_until(&log.store, &views, position).await;
+        assert_eq!(reachable(&views), expected);
+        assert_eq!(views.snapshot(&tenant()).position(), position);
+    }
+    let position = log.append(id(1), deleted("carol", &[("team:a", Level::Write)])).await;
+    run_until(&log.store, &views, position).await;
+    assert_eq!(reachable(&views), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_new_view_replays_the_log_and_tells_when_it_has_caught_up() {
+    let mut log = Log::open();
+    log.append(id(1), created("alice")).await;
+    let last = log.append(id(1), shared("bob", Level::Read)).await;
+    let (views, mut told) = (MemoryViews::<AccessByPrincipal>::default(), Vec::new());
+    let (caught_up, mut is_caught_up) = tokio::sync::watch::channel(false);
+    tokio::select! {
+        ended = runner::run(&*log.store, &views, |progress| {
+            told.push(progress);
+            caught_up.send_replace(progress == Progress::CaughtUp);
+        }) => panic!("{ended:?}"),
+        reached = is_caught_up.wait_for(|is| *is) => drop(reached.unwrap()),
+    }
+    assert_eq!(told, [Progress::Reached(last), Progress::CaughtUp]);
+    assert_eq!(reachable(&views), ["alice 01:3", "bob 01:1"]);
+}
+
+#[tokio::test]
+async fn the_checkpoint_moves_on_events_of_no_interest_and_changes_no_version() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let changed = log.append(id(1), created("alice")).await;
+    let slug = Slug::parse("slack").unwrap();
+    let passed =
+        log.append_form(StreamName::slug(&tenant(), &slug), SlugReserved { integration: id(1) }.to_stored()).await;
+    run_until(&log.store, &views, passed).await;
+    assert_eq!(views.snapshot(&tenant()).position(), changed);
+    assert!(passed > changed);
+}
+
+#[tokio::test]
+async fn an_event_of_an_unknown_version_ends_the_runner() {
+    let mut log = Log::open();
+    let form = StoredForm { event_type: "IntegrationCreated.v99", data: "{}".into() };
+    log.append_form(StreamName::integration(&tenant(), id(1)), form).await;
+    let views = MemoryViews::<AccessByPrincipal>::default();
+    let Err(error) = runner::run(&*log.store, &views, |_| ()).await;
+    assert!(matches!(error, runner::Error::Stored(_)), "{error:?}");
+    assert_eq!(*views.checkpoint().borrow(), Position::START);
+}

@@ -1,0 +1,109 @@
+//! Pages, put together, are the list; every order is total.
+
+use std::sync::Arc;
+
+use events::{
+    envelope::Digest,
+    event::{IntegrationCreated, IntegrationEvent, Secrets},
+    ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TenantId},
+    integration::{Fact, Integration, evolve},
+};
+use proptest::prelude::*;
+use web::params::RawQuery;
+
+use super::*;
+use crate::hal::{PAGE_PARAMS, Page, PageLinks};
+
+fn integration(number: u8, name: &str, kind: &str, second: u8) -> Arc<Integration> {
+    let settings = serde_json::json!({
+        "name": name, "type": kind, "mode": "per-user", "authType": "oauth2", "data": {}, "supportsUpload": false,
+    });
+    let created = IntegrationCreated {
+        slug: Slug::parse(format!("s{number}")).unwrap(),
+        owner: PrincipalId::parse("alice").unwrap(),
+        library: None,
+        settings: serde_json::from_str(&settings.to_string()).unwrap(),
+        secrets: Secrets::default(),
+    };
+    let id: IntegrationId = format!("0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a{number:02x}").parse().unwrap();
+    let fact = Fact {
+        tenant: TenantId::parse("acme").unwrap(),
+        integration: id,
+        position: Position::new(1),
+        revision: Revision::FIRST,
+        at: serde_json::from_str(&format!("\"2024-01-15T09:00:{:02}.000Z\"", second % 60)).unwrap(),
+        hash: Digest::ZERO,
+        event: IntegrationEvent::Created(Box::new(created)),
+    };
+    Arc::new(evolve(None, &fact).unwrap())
+}
+
+fn params(query: &str) -> Params {
+    let known: Vec<_> = FILTER_PARAMS.into_iter().chain(PAGE_PARAMS).chain([SORT_PARAM]).collect();
+    RawQuery::of(&format!("/x?{query}").parse().unwrap()).parse(&known).unwrap()
+}
+
+fn all() -> impl Strategy<Value = Vec<Arc<Integration>>> {
+    let one = ("[aAbB\u{e4}]{1,2}", "[ab]", any::<u8>());
+    proptest::collection::vec(one, 0..40).prop_map(|rows| {
+        let numbered = rows.into_iter().zip(0_u8..);
+        numbered
+            .map(|((name, kind, second), number)| integration(number.wrapping_mul(37), &name, &kind, second))
+            .collect()
+    })
+}
+
+fn found<'a>(all: &'a [Arc<Integration>], params: &Params) -> Vec<&'a Arc<Integration>> {
+    Filter::of(params).unwrap().find(all.iter(), Sort::of(params).unwrap())
+}
+
+const SORTS: [&str; 9] = [
+    "",
+    "sort=name",
+    "sort=-name",
+    "sort=createdAt",
+    "sort=-createdAt",
+    "sort=updatedAt",
+    "sort=-updatedAt",
+    "sort=type",
+    "sort=-type",
+];
+
+proptest! {
+    #[test]
+    fn pages_put_together_are_the_list_and_their_links_walk_it(all in all(), limit in 1..15_usize, sort in 0..SORTS.len()) {
+        let whole = found(&all, &params(SORTS[sort]));
+        let (mut query, mut seen) = (format!("{}&limit={limit}", SORTS[sort]), Vec::new());
+        loop {
+            let params = params(&query);
+            let page = Page::of(&params).unwrap();
+            prop_assert_eq!(page.start, seen.len());
+            seen.extend(found(&all, &params).into_iter().skip(page.start).take(page.limit));
+            let links = serde_json::to_value(PageLinks::of("/x", &params, page, whole.len())).unwrap();
+            prop_assert_eq!(links.get("prev").is_some(), page.start > 0);
+            let Some(next) = links["next"]["href"].as_str() else { break };
+            query = next.split_once('?').unwrap().1.to_owned();
+        }
+        prop_assert_eq!(seen, whole);
+    }
+
+    #[test]
+    fn every_order_is_total_with_ties_by_id_ascending_either_way(all in all(), sort in 0..SORTS.len()) {
+        let sorted = found(&all, &params(SORTS[sort]));
+        let mut reversed = all.clone();
+        reversed.reverse();
+        let again: Vec<_> = found(&reversed, &params(SORTS[sort])).into_iter().map(|one| one.id).collect();
+        prop_assert_eq!(&again, &sorted.iter().map(|one| one.id).collect::<Vec<_>>(), "the order it comes in does not matter");
+        for pair in sorted.windows(2) {
+            let settings = |at: usize| &pair[at].settings;
+            let order = match SORTS[sort].trim_start_matches("sort=").trim_start_matches('-') {
+                "createdAt" => pair[0].created_at.cmp(&pair[1].created_at),
+                "updatedAt" => pair[0].updated_at.cmp(&pair[1].updated_at),
+                "type" => settings(0).r#type.to_lowercase().cmp(&settings(1).r#type.to_lowercase()),
+                _ => settings(0).name.to_lowercase().cmp(&settings(1).name.to_lowercase()),
+            };
+            let order = if SORTS[sort].contains("=-") { order.reverse() } else { order };
+            prop_assert!(order.then(pair[0].id.cmp(&pair[1].id)).is_lt());
+        }
+    }
+}
