@@ -1,4 +1,5 @@
 //! The domain by itself: given events, when a command, then an event, nothing, or a rejection.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 #[path = "decide/given.rs"]
 mod given;

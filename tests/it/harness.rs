@@ -56,10 +56,6 @@ impl Server {
         std::fs::read_to_string(log_path(&self.data_dir())).unwrap()
     }
 
-    pub(crate) fn process_id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Ends it as a power cut would, as far as a process can tell.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
