@@ -1,31 +1,29 @@
-//! Another view in one file: who may do what, by principal. What one event changes for several principals changes for
-//! all of them at once.
+//! A second view: what each user and team can reach. One event touches several keys of it, and it is one file.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use events::{
-    event::{IntegrationEvent, IntegrationUnshared, OwnershipTransferred, TagsSet},
-    ids::{IntegrationId, Position, PrincipalId},
+    envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
+    event::{
+        IntegrationCreated, IntegrationDeleted, IntegrationEvent, IntegrationShared, IntegrationUnshared,
+        OwnershipTransferred, Secrets, SlugReserved,
+    },
+    ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TenantId},
     integration::Fact,
     principal::Level,
-    stored::Store as _,
+    store::{EventStore, ExpectedRevision, StreamWrite, sqlite::SqliteStore},
+    stored::{Store as _, StoredForm},
     stream::StreamName,
+    time::Timestamp,
 };
 use projector::{
-    runner::Progress,
+    runner::{self, Progress},
     store::{ReadViews as _, memory::MemoryViews},
     view::View,
 };
 
-#[path = "given/history.rs"]
-mod history;
-#[path = "given/log.rs"]
-mod log;
-
-use history::{created, deleted, integration, principal, shared, tenant};
-use log::Log;
-
-/// The view: what each principal owns or is shared, by integration.
+/// The view: integrations by principal, with what he may do.
 struct AccessByPrincipal;
 
 impl View for AccessByPrincipal {
@@ -53,123 +51,185 @@ impl View for AccessByPrincipal {
     }
 
     fn apply(key: &PrincipalId, document: Option<Self::Document>, fact: &Fact) -> Option<Self::Document> {
-        let mut access = document.unwrap_or_default();
+        let mut reachable = document.unwrap_or_default();
         let level = match &fact.event {
             IntegrationEvent::Created(_) => Some(Level::Admin),
             IntegrationEvent::Shared(shared) => Some(shared.level),
-            IntegrationEvent::OwnershipTransferred(transfer) => (transfer.to == *key).then_some(Level::Admin),
-            IntegrationEvent::Unshared(_)
-            | IntegrationEvent::Deleted(_)
-            | IntegrationEvent::Updated(_)
+            IntegrationEvent::OwnershipTransferred(transfer) => (*key == transfer.to).then_some(Level::Admin),
+            IntegrationEvent::Unshared(_) | IntegrationEvent::Deleted(_) => None,
+            IntegrationEvent::Updated(_)
             | IntegrationEvent::TagsSet(_)
             | IntegrationEvent::IconSet(_)
-            | IntegrationEvent::IconRemoved(_) => None,
+            | IntegrationEvent::IconRemoved(_) => return Some(reachable),
         };
         match level {
-            Some(level) => access.insert(fact.integration, level),
-            None => access.remove(&fact.integration),
+            Some(level) => reachable.insert(fact.integration, level),
+            None => reachable.remove(&fact.integration),
         };
-        (!access.is_empty()).then_some(access)
+        (!reachable.is_empty()).then_some(reachable)
     }
 }
 
-/// A log that the view follows.
-struct Followed {
-    log: Log,
-    views: MemoryViews<AccessByPrincipal>,
+/// A log that a test writes.
+struct Log {
+    store: Arc<SqliteStore>,
+    last: BTreeMap<StreamName, (Revision, Digest)>,
+    _directory: tempfile::TempDir,
 }
 
-impl Followed {
+impl Log {
     fn open() -> Self {
-        Self { log: Log::open(), views: MemoryViews::default() }
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
+        Self { store, last: BTreeMap::new(), _directory: directory }
     }
 
-    /// Appends an event, and waits until the view has it.
-    async fn append(&mut self, number: usize, event: IntegrationEvent) -> Position {
-        let stream = StreamName::integration(&tenant("acme"), integration(number));
-        let position = self.log.append(&stream, event.to_stored()).await;
-        self.log.follow(&self.views, |progress| progress == Progress::Reached(position)).await;
-        position
+    async fn append_form(&mut self, stream: StreamName, form: StoredForm) -> Position {
+        let last = self.last.get(&stream).copied();
+        let expected = last.map_or(ExpectedRevision::NoStream, |(revision, _)| ExpectedRevision::Exact(revision));
+        let previous = last.map_or(Digest::ZERO, |(_, hash)| hash);
+        let place = Place { stream: &stream, revision: expected.next(), previous };
+        let time: Timestamp = serde_json::from_str("\"2024-01-15T09:00:00.000Z\"").unwrap();
+        let metadata = Metadata::of_service(Some(tenant()), time);
+        let event = NewEvent::seal(place, new_event_id(), form.event_type, form.data, &metadata);
+        let hash = event.hash;
+        let write = StreamWrite::Append { stream: stream.clone(), expected, events: vec![event] };
+        let appended = self.store.append(vec![write]).await.unwrap()[0];
+        self.last.insert(stream, (appended.revision, hash));
+        appended.position
     }
 
-    #[track_caller]
-    fn check(&self, expected: &[(&str, &[(usize, Level)])]) {
-        let acme = self.views.snapshot(&tenant("acme"));
-        let shown: BTreeMap<_, _> = acme.documents.iter().map(|(id, access)| (id.clone(), access.clone())).collect();
-        let access = |access: &[(usize, Level)]| access.iter().map(|(number, level)| (integration(*number), *level));
-        let expected = expected.iter().map(|(id, levels)| (principal(id), access(levels).collect()));
-        assert_eq!(shown, expected.collect::<BTreeMap<_, BTreeMap<_, _>>>());
+    async fn append(&mut self, id: IntegrationId, event: IntegrationEvent) -> Position {
+        self.append_form(StreamName::integration(&tenant(), id), event.to_stored()).await
     }
 }
 
-fn transferred(from: &str, to: &str, ended_share: Option<Level>) -> IntegrationEvent {
+fn tenant() -> TenantId {
+    TenantId::parse("acme").unwrap()
+}
+
+fn principal(id: &str) -> PrincipalId {
+    PrincipalId::parse(id).unwrap()
+}
+
+fn id(last: u8) -> IntegrationId {
+    format!("0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a{last:02x}").parse().unwrap()
+}
+
+fn created(owner: &str) -> IntegrationEvent {
+    let settings = serde_json::from_str(
+        r#"{"name":"Slack","type":"slack","mode":"per-user","authType":"oauth2","data":{},"supportsUpload":false}"#,
+    );
+    let (slug, owner) = (Slug::parse("slack").unwrap(), principal(owner));
+    let (settings, secrets) = (settings.unwrap(), Secrets::default());
+    IntegrationEvent::Created(Box::new(IntegrationCreated { slug, owner, library: None, settings, secrets }))
+}
+
+fn shared(with: &str, level: Level) -> IntegrationEvent {
+    IntegrationEvent::Shared(IntegrationShared { principal: principal(with), level, previous: None })
+}
+
+fn unshared(with: &str, level: Level) -> IntegrationEvent {
+    IntegrationEvent::Unshared(IntegrationUnshared { principal: principal(with), level })
+}
+
+fn transferred(from: &str, to: &str) -> IntegrationEvent {
     let (from, to) = (principal(from), principal(to));
-    IntegrationEvent::OwnershipTransferred(OwnershipTransferred { from, to, ended_share })
+    IntegrationEvent::OwnershipTransferred(OwnershipTransferred { from, to, ended_share: None })
+}
+
+fn deleted(owner: &str, shares: &[(&str, Level)]) -> IntegrationEvent {
+    IntegrationEvent::Deleted(IntegrationDeleted {
+        owner: principal(owner),
+        slug: Slug::parse("slack").unwrap(),
+        library: None,
+        tags: Vec::new(),
+        shares: shares.iter().map(|(with, level)| (principal(with), *level)).collect(),
+        icon: None,
+        key: None,
+    })
+}
+
+/// Runs the runner until the view has reached a position.
+async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, position: Position) {
+    let mut checkpoint = views.checkpoint();
+    tokio::select! {
+        ended = runner::run(store, views, |_| ()) => panic!("{ended:?}"),
+        reached = checkpoint.wait_for(|checkpoint| *checkpoint >= position) => drop(reached.unwrap()),
+    }
+}
+
+/// Who can reach what, as text.
+fn reachable(views: &MemoryViews<AccessByPrincipal>) -> Vec<String> {
+    let snapshot = views.snapshot(&tenant());
+    let of_one = |(who, what): (&PrincipalId, &BTreeMap<IntegrationId, Level>)| {
+        let levels = what.iter().map(|(id, level)| format!("{}:{}", &id.to_string()[34..], u8::from(*level)));
+        format!("{who} {}", levels.collect::<Vec<_>>().join(" "))
+    };
+    snapshot.documents.iter().map(of_one).collect()
 }
 
 #[tokio::test]
-async fn a_new_integration_is_its_owners_and_a_share_its_principals() {
-    let mut followed = Followed::open();
-    followed.append(1, created("alice", "one")).await;
-    followed.append(2, created("alice", "two")).await;
-    followed.append(1, shared("team:a", Level::Read)).await;
-    followed.append(1, shared("team:a", Level::Write)).await;
-    followed.check(&[("alice", &[(1, Level::Admin), (2, Level::Admin)]), ("team:a", &[(1, Level::Write)])]);
+async fn one_event_touches_the_documents_of_everybody_whom_it_concerns() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let steps: [(u8, IntegrationEvent, &[&str]); 8] = [
+        (1, created("alice"), &["alice 01:3"]),
+        (1, shared("bob", Level::Read), &["alice 01:3", "bob 01:1"]),
+        (2, created("bob"), &["alice 01:3", "bob 01:1 02:3"]),
+        (1, shared("team:a", Level::Write), &["alice 01:3", "bob 01:1 02:3", "team:a 01:2"]),
+        (1, transferred("alice", "carol"), &["bob 01:1 02:3", "carol 01:3", "team:a 01:2"]),
+        (1, shared("bob", Level::Admin), &["bob 01:3 02:3", "carol 01:3", "team:a 01:2"]),
+        (2, deleted("bob", &[]), &["bob 01:3", "carol 01:3", "team:a 01:2"]),
+        (1, unshared("bob", Level::Admin), &["carol 01:3", "team:a 01:2"]),
+    ];
+    for (integration, event, expected) in steps {
+        let position = log.append(id(integration), event).await;
+        run_until(&log.store, &views, position).await;
+        assert_eq!(reachable(&views), expected);
+        assert_eq!(views.snapshot(&tenant()).position(), position);
+    }
+    let position = log.append(id(1), deleted("carol", &[("team:a", Level::Write)])).await;
+    run_until(&log.store, &views, position).await;
+    assert_eq!(reachable(&views), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_share_that_ended_is_gone_and_so_is_a_principal_without_any() {
-    let mut followed = Followed::open();
-    followed.append(1, created("alice", "one")).await;
-    followed.append(1, shared("bob", Level::Read)).await;
-    let unshared = IntegrationUnshared { principal: principal("bob"), level: Level::Read };
-    followed.append(1, IntegrationEvent::Unshared(unshared)).await;
-    followed.check(&[("alice", &[(1, Level::Admin)])]);
-}
-
-#[tokio::test]
-async fn a_transfer_changes_both_owners_at_once() {
-    let mut followed = Followed::open();
-    followed.append(1, created("alice", "one")).await;
-    followed.append(1, shared("bob", Level::Read)).await;
-    followed.append(1, transferred("alice", "bob", Some(Level::Read))).await;
-    followed.check(&[("bob", &[(1, Level::Admin)])]);
-}
-
-#[tokio::test]
-async fn a_deletion_changes_everybody_who_had_it() {
-    let mut followed = Followed::open();
-    followed.append(1, created("alice", "one")).await;
-    followed.append(2, created("bob", "two")).await;
-    followed.append(1, shared("bob", Level::Read)).await;
-    followed.append(1, shared("carol", Level::Admin)).await;
-    followed.append(1, deleted("alice", "one", &[("bob", Level::Read), ("carol", Level::Admin)])).await;
-    followed.check(&[("bob", &[(2, Level::Admin)])]);
-}
-
-#[tokio::test]
-async fn an_event_that_touches_no_key_moves_the_checkpoint_and_not_the_version() {
-    let mut followed = Followed::open();
-    let made = followed.append(1, created("alice", "one")).await;
-    let tags = TagsSet { tags: Vec::new(), added: Vec::new(), removed: Vec::new() };
-    let tagged = followed.append(1, IntegrationEvent::TagsSet(tags)).await;
-    assert_eq!(*followed.views.checkpoint().borrow(), tagged);
-    assert_eq!(followed.views.snapshot(&tenant("acme")).position(), made);
-}
-
-/// The same log, replayed from the start in one go, gives the same documents.
-#[tokio::test]
-async fn a_replay_from_the_start_shows_the_same() {
-    let mut followed = Followed::open();
-    followed.append(1, created("alice", "one")).await;
-    followed.append(1, shared("bob", Level::Read)).await;
-    followed.append(1, transferred("alice", "carol", None)).await;
-    followed.append(1, deleted("carol", "one", &[("bob", Level::Read)])).await;
-    let last = followed.append(2, created("bob", "one")).await;
-    let replayed = MemoryViews::<AccessByPrincipal>::default();
-    let told = followed.log.follow(&replayed, |progress| progress == Progress::CaughtUp).await;
+async fn a_new_view_replays_the_log_and_tells_when_it_has_caught_up() {
+    let mut log = Log::open();
+    log.append(id(1), created("alice")).await;
+    let last = log.append(id(1), shared("bob", Level::Read)).await;
+    let (views, mut told) = (MemoryViews::<AccessByPrincipal>::default(), Vec::new());
+    let (caught_up, mut is_caught_up) = tokio::sync::watch::channel(false);
+    tokio::select! {
+        ended = runner::run(&*log.store, &views, |progress| {
+            told.push(progress);
+            caught_up.send_replace(progress == Progress::CaughtUp);
+        }) => panic!("{ended:?}"),
+        reached = is_caught_up.wait_for(|is| *is) => drop(reached.unwrap()),
+    }
     assert_eq!(told, [Progress::Reached(last), Progress::CaughtUp]);
-    followed.check(&[("bob", &[(2, Level::Admin)])]);
-    let (first, again) = (followed.views.snapshot(&tenant("acme")), replayed.snapshot(&tenant("acme")));
-    assert_eq!((&first.documents, first.change()), (&again.documents, again.change()));
+    assert_eq!(reachable(&views), ["alice 01:3", "bob 01:1"]);
+}
+
+#[tokio::test]
+async fn the_checkpoint_moves_on_events_of_no_interest_and_changes_no_version() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let changed = log.append(id(1), created("alice")).await;
+    let slug = Slug::parse("slack").unwrap();
+    let passed =
+        log.append_form(StreamName::slug(&tenant(), &slug), SlugReserved { integration: id(1) }.to_stored()).await;
+    run_until(&log.store, &views, passed).await;
+    assert_eq!(views.snapshot(&tenant()).position(), changed);
+    assert!(passed > changed);
+}
+
+#[tokio::test]
+async fn an_event_of_an_unknown_version_ends_the_runner() {
+    let mut log = Log::open();
+    let form = StoredForm { event_type: "IntegrationCreated.v99", data: "{}".into() };
+    log.append_form(StreamName::integration(&tenant(), id(1)), form).await;
+    let views = MemoryViews::<AccessByPrincipal>::default();
+    let Err(error) = runner::run(&*log.store, &views, |_| ()).await;
+    assert!(matches!(error, runner::Error::Stored(_)), "{error:?}");
+    assert_eq!(*views.checkpoint().borrow(), Position::START);
 }

@@ -1,166 +1,243 @@
-//! The view `integrations`: the fold of each stream by itself, whatever comes between and however it is cut into batches.
+//! The view `integrations` is the fold of each stream by itself, and a view store keeps its contract.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use events::{
     envelope::Digest,
-    ids::{IntegrationId, Position, Slug, TenantId},
-    integration::{Fact, Integration, evolve},
-    principal::Level,
+    event::{IntegrationCreated, IntegrationDeleted, IntegrationEvent, Secrets, TagsSet},
+    ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TagId, TenantId},
+    integration::{Fact, Integration, LastEvent, evolve},
 };
 use projector::{
     runner::fold,
-    store::{ReadViews as _, WriteViews as _, memory::MemoryViews},
+    store::{Batch, Error, ReadViews, TenantChanges, WriteViews, memory::MemoryViews},
     view::integrations::Integrations,
 };
-use proptest::{collection::vec, prelude::*};
+use proptest::prelude::*;
 
-#[path = "given/facts.rs"]
-mod facts;
-#[path = "given/history.rs"]
-mod history;
-
-use facts::Facts;
-use history::{created, deleted, integration, shared, tenant};
-
-const TENANTS: [&str; 3] = ["acme", "globex", "initech"];
-const SLUGS: [&str; 3] = ["one", "two", "three"];
-
-/// What happens to an integration, if it can.
-#[derive(Debug, Clone, Copy)]
-struct Step {
-    tenant: usize,
-    integration: usize,
-    slug: usize,
-    is_end: bool,
-    ends_batch: bool,
+fn tenant(number: u8) -> TenantId {
+    TenantId::parse(format!("t{number}")).unwrap()
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    (0..TENANTS.len(), 1..8_usize, 0..SLUGS.len(), proptest::bool::weighted(0.4), proptest::bool::weighted(0.3))
-        .prop_map(|(tenant, integration, slug, is_end, ends_batch)| Step {
-            tenant,
-            integration,
-            slug,
-            is_end,
-            ends_batch,
-        })
+fn id(number: u8) -> IntegrationId {
+    format!("0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a{number:02x}").parse().unwrap()
 }
 
-/// A log as the write side would make it: a slug has one holder at a time, and what ended never comes back.
-fn batches(steps: &[Step]) -> Vec<Vec<Fact>> {
-    let mut facts = Facts::default();
-    let mut lives = BTreeMap::<(usize, usize), Option<usize>>::new();
-    let mut batches = vec![Vec::new()];
-    for step in steps {
-        let of = (step.tenant, step.integration);
-        let is_held = lives.iter().any(|((tenant, _), slug)| *tenant == step.tenant && *slug == Some(step.slug));
-        let event = match lives.get(&of) {
-            None if is_held => continue,
+/// One slug for all integrations of a tenant: it goes from holder to holder.
+fn slug() -> Slug {
+    Slug::parse("slack").unwrap()
+}
+
+fn created() -> IntegrationEvent {
+    let settings =
+        r#"{"name":"Slack","type":"slack","mode":"per-user","authType":"oauth2","data":{},"supportsUpload":false}"#;
+    IntegrationEvent::Created(Box::new(IntegrationCreated {
+        slug: slug(),
+        owner: PrincipalId::parse("alice").unwrap(),
+        library: None,
+        settings: serde_json::from_str(settings).unwrap(),
+        secrets: Secrets::default(),
+    }))
+}
+
+fn deleted() -> IntegrationEvent {
+    IntegrationEvent::Deleted(IntegrationDeleted {
+        owner: PrincipalId::parse("alice").unwrap(),
+        slug: slug(),
+        library: None,
+        tags: Vec::new(),
+        shares: BTreeMap::new(),
+        icon: None,
+        key: None,
+    })
+}
+
+fn tagged(number: u8) -> IntegrationEvent {
+    let tags = vec![TagId::parse(format!("t{number}")).unwrap()];
+    IntegrationEvent::TagsSet(TagsSet { added: tags.clone(), tags, removed: Vec::new() })
+}
+
+/// A log of several tenants, in which a slug is held by one integration at a time.
+fn log(steps: &[(u8, u8)]) -> Vec<Fact> {
+    let mut revisions = BTreeMap::<(u8, u8), u64>::new();
+    let mut holders = BTreeMap::<u8, u8>::new();
+    let (mut next, mut facts) = (0, Vec::new());
+    for (of_tenant, step) in steps {
+        let event = match holders.get(of_tenant) {
             None => {
-                lives.insert(of, Some(step.slug));
-                created("alice", SLUGS[step.slug])
+                next += 1;
+                holders.insert(*of_tenant, next);
+                created()
             }
-            Some(None) => continue,
-            Some(Some(slug)) if step.is_end => {
-                let event = deleted("alice", SLUGS[*slug], &[]);
-                lives.insert(of, None);
-                event
-            }
-            Some(Some(_)) => shared(["bob", "carol", "dave"][step.slug], Level::Write),
+            Some(_) if step % 3 == 0 => deleted(),
+            Some(_) => tagged(*step),
         };
-        let batch = batches.last_mut().unwrap();
-        batch.push(facts.next(TENANTS[step.tenant], step.integration, event));
-        if step.ends_batch {
-            batches.push(Vec::new());
+        let holder = holders[of_tenant];
+        if step % 3 == 0 && event == deleted() {
+            holders.remove(of_tenant);
+        }
+        let revision = revisions.entry((*of_tenant, holder)).or_default();
+        let position = facts.len() as u64 + 1;
+        facts.push(Fact {
+            tenant: tenant(*of_tenant),
+            // A later holder may come before or after the one before it in the order of keys.
+            integration: id(holder.reverse_bits()),
+            position: Position::new(position),
+            revision: Revision::new(*revision),
+            at: serde_json::from_str("\"2024-01-15T09:00:00.000Z\"").unwrap(),
+            hash: Digest::of(&position.to_be_bytes()),
+            event,
+        });
+        *revision += 1;
+    }
+    facts
+}
+
+fn by_itself(facts: &[Fact], of_tenant: &TenantId) -> BTreeMap<IntegrationId, Integration> {
+    let mut folded = BTreeMap::new();
+    for fact in facts.iter().filter(|fact| fact.tenant == *of_tenant) {
+        let before = folded.remove(&fact.integration);
+        if let Some(after) = evolve(before, fact) {
+            folded.insert(fact.integration, after);
         }
     }
-    batches.retain(|batch| !batch.is_empty());
-    batches
-}
-
-/// Each stream folded by itself.
-fn fold_alone(log: &[Fact], of: &TenantId) -> BTreeMap<IntegrationId, Integration> {
-    let mut streams = BTreeMap::new();
-    for fact in log.iter().filter(|fact| fact.tenant == *of) {
-        let state = streams.remove(&fact.integration).flatten();
-        streams.insert(fact.integration, evolve(state, fact));
-    }
-    streams.into_iter().filter_map(|(id, state)| Some((id, state?))).collect()
-}
-
-fn check(views: &MemoryViews<Integrations>, log: &[Fact], of: &TenantId) {
-    let snapshot = views.snapshot(of);
-    let shown: BTreeMap<_, _> = snapshot.documents.iter().map(|(id, found)| (*id, (**found).clone())).collect();
-    let expected = fold_alone(log, of);
-    assert_eq!(shown, expected);
-    for text in SLUGS {
-        let slug = Slug::parse(text).unwrap();
-        let holder = expected.values().find(|integration| integration.slug == slug).map(|integration| integration.id);
-        assert_eq!(snapshot.index.get(&slug), holder, "{text}");
-    }
-    let last = log.iter().rfind(|fact| fact.tenant == *of);
-    let (position, hash) = last.map_or((Position::START, Digest::ZERO), |last| (last.position, last.hash));
-    assert_eq!(snapshot.position(), position);
-    assert_eq!(snapshot.change(), format!("{position}-{}", hash.short()));
+    folded
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
     #[test]
-    fn the_view_is_the_fold_of_each_stream_by_itself(steps in vec(step(), 0..80)) {
+    fn the_view_is_the_fold_of_each_stream_by_itself_however_the_log_is_cut_into_batches(
+        steps in proptest::collection::vec((0..3_u8, any::<u8>()), 1..80),
+        size in 1..20_usize,
+    ) {
+        let facts = log(&steps);
         let views = MemoryViews::<Integrations>::default();
-        let mut log = Vec::new();
-        for batch in batches(&steps) {
-            views.write(fold(&views, *views.checkpoint().borrow(), &batch)).unwrap();
-            log.extend(batch);
-            for of in TENANTS {
-                check(&views, &log, &tenant(of));
-            }
+        for batch in facts.chunks(size) {
+            let from = *views.checkpoint().borrow();
+            views.write(fold(&views, from, batch)).unwrap();
         }
-    }
-
-    #[test]
-    fn how_a_log_is_cut_into_batches_shows_nowhere(steps in vec(step(), 0..60)) {
-        let batches = batches(&steps);
-        let whole = MemoryViews::<Integrations>::default();
-        whole.write(fold(&whole, Position::START, &batches.concat())).unwrap();
-        let cut = MemoryViews::<Integrations>::default();
-        for batch in batches {
-            cut.write(fold(&cut, *cut.checkpoint().borrow(), &batch)).unwrap();
-        }
-        prop_assert_eq!(*cut.checkpoint().borrow(), *whole.checkpoint().borrow());
-        for of in TENANTS.map(tenant) {
-            let (cut, whole) = (cut.snapshot(&of), whole.snapshot(&of));
-            prop_assert_eq!(cut.change(), whole.change());
-            prop_assert_eq!(&cut.documents, &whole.documents);
+        prop_assert_eq!(views.checkpoint().borrow().get(), facts.len() as u64);
+        for number in 0..3 {
+            let (snapshot, expected) = (views.snapshot(&tenant(number)), by_itself(&facts, &tenant(number)));
+            let shown: BTreeMap<_, _> = snapshot.documents.iter().map(|(id, document)| (*id, Integration::clone(document))).collect();
+            prop_assert_eq!(&shown, &expected);
+            prop_assert_eq!(snapshot.index.get(&slug()), expected.keys().next().copied());
+            let last = facts.iter().rfind(|fact| fact.tenant == tenant(number));
+            let change = last.map_or("0-00000000".to_owned(), |fact| format!("{}-{}", fact.position, fact.hash.short()));
+            prop_assert_eq!(snapshot.change(), change);
         }
     }
 }
 
-/// A slug given to another integration in the batch that ended its holder, whichever id comes first.
-#[test]
-fn a_slug_that_changes_hands_within_a_batch_finds_its_new_holder() {
-    for (old, new) in [(1, 2), (2, 1)] {
-        let (views, mut facts) = (MemoryViews::<Integrations>::default(), Facts::default());
-        let first = [facts.next("acme", old, created("alice", "one"))];
-        views.write(fold(&views, Position::START, &first)).unwrap();
-        let second =
-            [facts.next("acme", old, deleted("alice", "one", &[])), facts.next("acme", new, created("bob", "one"))];
-        views.write(fold(&views, Position::new(1), &second)).unwrap();
-        let acme = views.snapshot(&tenant("acme"));
-        assert_eq!(acme.index.get(&Slug::parse("one").unwrap()), Some(integration(new)), "{old} gives it to {new}");
-        assert_eq!(acme.documents.keys().copied().collect::<Vec<_>>(), [integration(new)]);
-    }
+/// The behaviour of a view store: each case once, for every adapter.
+macro_rules! view_store_suite {
+    ($open:expr; $($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[test] fn $case() { super::suite::$case(&$open); })*
+        }
+    };
 }
 
-/// Made and ended within one batch: it was never there for readers, and the tenant changed all the same.
-#[test]
-fn what_is_made_and_ended_within_a_batch_leaves_nothing_but_its_position() {
-    let (views, mut facts) = (MemoryViews::<Integrations>::default(), Facts::default());
-    let batch = [facts.next("acme", 1, created("alice", "one")), facts.next("acme", 1, deleted("alice", "one", &[]))];
-    views.write(fold(&views, Position::START, &batch)).unwrap();
-    let acme = views.snapshot(&tenant("acme"));
-    assert!(acme.documents.is_empty());
-    assert_eq!(acme.index.get(&Slug::parse("one").unwrap()), None);
-    assert_eq!(acme.position(), facts.end());
+view_store_suite! {
+    projector::store::memory::MemoryViews::default();
+    a_tenant_that_was_never_seen_is_empty_at_version_0,
+    a_batch_changes_documents_index_version_and_checkpoint,
+    a_batch_that_continues_from_elsewhere_is_refused_and_changes_nothing,
+    an_empty_batch_moves_the_checkpoint_and_no_version,
+    a_snapshot_that_is_held_does_not_change,
+    a_deletion_takes_document_and_slug,
+    a_batch_leaves_other_tenants_as_they_were,
+    the_checkpoint_is_told_after_the_snapshots,
+}
+
+mod suite {
+    use super::*;
+
+    type Store = dyn WriteViews<Integrations>;
+
+    fn last(position: u64) -> LastEvent {
+        LastEvent {
+            revision: Revision::FIRST,
+            position: Position::new(position),
+            hash: Digest::of(&position.to_be_bytes()),
+        }
+    }
+
+    /// A batch that sets, or takes away, integration `number` of a tenant.
+    fn batch(from: u64, through: u64, of_tenant: u8, number: u8, is_there: bool) -> Batch<Integrations> {
+        let fact =
+            Fact { position: Position::new(through), integration: id(number), ..log(&[(of_tenant, 1)]).remove(0) };
+        let document = is_there.then(|| Arc::new(evolve(None, &fact).unwrap()));
+        let changes = TenantChanges { last: last(through), documents: BTreeMap::from([(id(number), document)]) };
+        let tenants = BTreeMap::from([(tenant(of_tenant), changes)]);
+        Batch { from: Position::new(from), through: Position::new(through), tenants }
+    }
+
+    fn nothing(from: u64, through: u64) -> Batch<Integrations> {
+        Batch { from: Position::new(from), through: Position::new(through), tenants: BTreeMap::new() }
+    }
+
+    pub(super) fn a_tenant_that_was_never_seen_is_empty_at_version_0(store: &Store) {
+        let snapshot = store.snapshot(&tenant(0));
+        assert!(snapshot.documents.is_empty());
+        assert_eq!((snapshot.position(), snapshot.change()), (Position::START, "0-00000000".to_owned()));
+    }
+
+    pub(super) fn a_batch_changes_documents_index_version_and_checkpoint(store: &Store) {
+        store.write(batch(0, 3, 0, 1, true)).unwrap();
+        let snapshot = store.snapshot(&tenant(0));
+        assert_eq!((snapshot.documents.len(), snapshot.index.get(&slug())), (1, Some(id(1))));
+        assert_eq!((snapshot.last, *store.checkpoint().borrow()), (Some(last(3)), Position::new(3)));
+    }
+
+    pub(super) fn a_batch_that_continues_from_elsewhere_is_refused_and_changes_nothing(store: &Store) {
+        store.write(batch(0, 3, 0, 1, true)).unwrap();
+        for from in [0, 2, 4] {
+            let refused = store.write(batch(from, 9, 0, 2, true));
+            assert_eq!(refused, Err(Error::Elsewhere { expected: Position::new(from), actual: Position::new(3) }));
+        }
+        assert_eq!(store.snapshot(&tenant(0)).documents.len(), 1);
+        assert_eq!(*store.checkpoint().borrow(), Position::new(3));
+    }
+
+    pub(super) fn an_empty_batch_moves_the_checkpoint_and_no_version(store: &Store) {
+        store.write(batch(0, 3, 0, 1, true)).unwrap();
+        store.write(nothing(3, 8)).unwrap();
+        assert_eq!(*store.checkpoint().borrow(), Position::new(8));
+        assert_eq!(store.snapshot(&tenant(0)).position(), Position::new(3));
+    }
+
+    pub(super) fn a_snapshot_that_is_held_does_not_change(store: &Store) {
+        store.write(batch(0, 1, 0, 1, true)).unwrap();
+        let held = store.snapshot(&tenant(0));
+        store.write(batch(1, 2, 0, 2, true)).unwrap();
+        assert_eq!((held.documents.len(), held.position()), (1, Position::new(1)));
+        assert_eq!(store.snapshot(&tenant(0)).documents.len(), 2);
+    }
+
+    pub(super) fn a_deletion_takes_document_and_slug(store: &Store) {
+        store.write(batch(0, 1, 0, 1, true)).unwrap();
+        store.write(batch(1, 2, 0, 1, false)).unwrap();
+        let snapshot = store.snapshot(&tenant(0));
+        assert!(snapshot.documents.is_empty() && snapshot.index.get(&slug()).is_none());
+        assert_eq!(snapshot.position(), Position::new(2));
+    }
+
+    pub(super) fn a_batch_leaves_other_tenants_as_they_were(store: &Store) {
+        store.write(batch(0, 1, 0, 1, true)).unwrap();
+        store.write(batch(1, 2, 1, 1, true)).unwrap();
+        store.write(batch(2, 3, 1, 1, false)).unwrap();
+        assert_eq!(store.snapshot(&tenant(0)).documents.len(), 1);
+        assert_eq!(store.snapshot(&tenant(0)).position(), Position::new(1));
+    }
+
+    pub(super) fn the_checkpoint_is_told_after_the_snapshots(store: &Store) {
+        let checkpoint = store.checkpoint();
+        store.write(batch(0, 1, 0, 1, true)).unwrap();
+        assert!(checkpoint.has_changed().unwrap());
+        assert_eq!(store.snapshot(&tenant(0)).position(), *checkpoint.borrow());
+    }
 }
