@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     description::DESCRIPTION,
-    harness::{Answer, Server},
+    harness::{Answer, Server, binary},
 };
 
 fn file(path: &str) -> String {
@@ -44,7 +44,10 @@ fn every_problem_type_has_its_page_and_no_page_is_without_a_type() {
         let page = file(&format!("docs/problems/{name}.md"));
         let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
         let example: Value = serde_json::from_str(example).unwrap();
-        assert_eq!(example["type"], format!("urn:problem-type:integrations:{name}"));
+        let uri = format!("urn:problem-type:integrations:{name}");
+        assert_eq!(example["type"], uri);
+        assert!(page.starts_with(&format!("# {title}\n\n`{uri}`, answered with {status}.\n")), "{name}");
+        assert!(page.contains("\n**What to do.** "), "{name}");
         assert_eq!((&example["status"], &example["title"]), (&json!(status), &json!(title)), "{name}");
         assert!(
             index.contains(&format!("| {status} | [`{name}`]({name}.md) | {title} |")),
@@ -65,7 +68,13 @@ async fn the_examples_on_the_pages_are_what_the_service_answers() {
     alice.put(&slack.path("/shares/bob"), json!({ "accessLevel": 1 })).await.expect(200);
     let stale = alice.request("PUT", &slack.path("")).header("if-match", "\"9-00000000.00000000\"");
     let post = |body: String| alice.request("POST", "/api/integrations").body("application/json", body);
+    let slack_again = |name: &str| {
+        let keyed = alice.request("POST", "/api/integrations").header("idempotency-key", "key");
+        keyed.json(&json!({ "name": name, "type": "slack" })).send()
+    };
+    slack_again("Slack").await.expect(201);
     let answers = [
+        slack_again("Other").await,
         post("{".to_owned()).send().await,
         alice.get("/api/integrations?limit=501").await,
         server.anonymous().get("/api/me").await,
@@ -121,6 +130,23 @@ fn the_page_of_limits_agrees_with_the_code() {
     assert_eq!(page.matches("` = ").count(), count, "the page has a limit that the code has not");
 }
 
+#[test]
+fn the_limits_that_an_operator_may_change_are_options_with_these_defaults() {
+    let output = binary().args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let page = file("docs/LIMITS.md");
+    let rows: Vec<_> = page.lines().filter(|line| line.contains("| `--")).collect();
+    assert_eq!(rows.len(), help.matches("_MAX_").count() + help.matches("_MIB=").count(), "an option is not there");
+    for row in rows {
+        let columns: Vec<_> = row.split('|').map(str::trim).collect();
+        let option = columns[3].trim_matches('`');
+        let default = columns[2].replace(',', "").replace(" MiB", "");
+        let (_, told) = help.split_once(&format!(" {option} <")).unwrap_or_else(|| panic!("no option {option}"));
+        let (told, _) = told.split_once(']').and_then(|(_, rest)| rest.split_once(']')).unwrap();
+        assert_eq!(told.trim(), format!("[default: {default}"), "{option}");
+    }
+}
+
 /// Every operation with its method and path.
 fn operations() -> Vec<(String, &'static Value)> {
     let paths = DESCRIPTION["paths"].as_object().unwrap();
@@ -145,10 +171,47 @@ fn every_operation_is_described_and_every_schema_is_closed() {
         assert_eq!(operation["security"].is_array(), is_guarded, "{name}");
     }
     for (name, schema) in DESCRIPTION["components"]["schemas"].as_object().unwrap() {
-        if schema["type"] == "object" {
-            assert_eq!(schema["additionalProperties"], false, "{name} is not closed");
-        }
         assert!(schema["description"].is_string(), "{name} is not described");
+        check_closed(name, schema);
+    }
+}
+
+/// What is the client's own: any members.
+const OPEN: [&str; 2] = ["/properties/data", "/properties/headers"];
+
+/// Checks that every object of a schema, at any depth, says which members it has.
+#[track_caller]
+fn check_closed(place: &str, schema: &Value) {
+    match schema {
+        Value::Object(members) => {
+            let kind = &schema["type"];
+            let is_object = kind == "object" || kind.as_array().is_some_and(|kinds| kinds.contains(&json!("object")));
+            let is_open = OPEN.iter().any(|end| place.ends_with(end));
+            assert!(!is_object || is_open || schema["additionalProperties"] == false, "{place} is not closed");
+            members.iter().for_each(|(name, value)| check_closed(&format!("{place}/{name}"), value));
+        }
+        Value::Array(items) => items.iter().for_each(|item| check_closed(place, item)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+#[test]
+fn every_answer_and_parameter_is_described_and_every_problem_is_a_problem_document() {
+    for (name, operation) in operations() {
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            assert!(response["description"].as_str().is_some_and(|text| !text.is_empty()), "{name} {status}");
+            if status.starts_with(['4', '5']) {
+                let content = response["content"].as_object().unwrap();
+                assert_eq!(content.keys().collect::<Vec<_>>(), ["application/problem+json"], "{name} {status}");
+                let schema = &content["application/problem+json"]["schema"]["$ref"];
+                assert_eq!(schema, "#/components/schemas/Problem", "{name} {status}");
+            }
+        }
+        for parameter in operation["parameters"].as_array().into_iter().flatten() {
+            assert!(parameter["description"].as_str().is_some_and(|text| !text.is_empty()), "{name}: {parameter}");
+        }
+        let is_guarded = name.contains(" /api/");
+        assert_eq!(operation["responses"]["401"].is_object(), is_guarded, "{name}");
     }
 }
 

@@ -3,6 +3,7 @@
 mod lists;
 mod page;
 mod parts;
+mod places;
 mod secrets;
 mod settings;
 mod slugs;

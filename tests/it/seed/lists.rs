@@ -198,3 +198,112 @@ async fn a_page_has_50_items_unless_told_otherwise() {
     assert_eq!(names(&alice, "limit=500").await.len(), 51);
     assert_eq!(names(&alice, "limit=1").await.len(), 1);
 }
+
+#[tokio::test]
+async fn dates_sort_by_time_either_way() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    // Each is created in a millisecond of its own, so that the order is of times and not of ids.
+    for name in ["B", "C", "A"] {
+        let created = alice.create(json!({ "name": name, "type": "custom" })).await;
+        let detail = alice.get_at(&created.path(""), &created.position).await.expect(200).json();
+        let is_past = || async {
+            let probe = alice.create(json!({ "name": "Probe", "type": "probe" })).await;
+            let shown = alice.get_at(&probe.path(""), &probe.position).await.expect(200).json();
+            alice.delete(&probe.path("")).await.expect(204);
+            shown["createdAt"] != detail["createdAt"]
+        };
+        while !is_past().await {}
+    }
+    let touched = alice.put("/api/integrations/c", json!({ "description": "touched" })).await.expect(200);
+    alice.get_at("/api/integrations", touched.header("integration-position")).await.expect(200);
+    assert_eq!(names(&alice, "sort=createdAt").await, ["B", "C", "A"]);
+    assert_eq!(names(&alice, "sort=-createdAt").await, ["A", "C", "B"]);
+    assert_eq!(names(&alice, "sort=updatedAt").await, ["B", "A", "C"]);
+    assert_eq!(names(&alice, "sort=-updatedAt").await, ["C", "A", "B"]);
+}
+
+#[tokio::test]
+async fn the_flat_list_always_has_tags_and_sharing_and_sorts_shares_by_principal() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    create_all(&alice, &[json!({ "name": "Bare", "type": "custom" }), json!({ "name": "Shared", "type": "custom" })])
+        .await;
+    for (principal, level) in [("team:b", 3), ("carol", 2), ("Zoe", 1)] {
+        alice
+            .put(&format!("/api/integrations/shared/shares/{principal}"), json!({ "accessLevel": level }))
+            .await
+            .expect(200);
+    }
+    let last = alice.put("/api/integrations/shared/tags", json!({ "tags": ["z", "a"] })).await.expect(200);
+    let flat = alice.get_at("/api/integrations-list", last.header("integration-position")).await.expect(200).json();
+    let part = |item: &Value| json!([item["shared"], item["tags"], item["sharing"]]);
+    assert_eq!(part(&flat[0]), json!([false, [], []]));
+    let share = |principal: &str, level: u8| json!({ "principalId": principal, "accessLevel": level });
+    let sharing = [share("Zoe", 1), share("carol", 2), share("team:b", 3)];
+    assert_eq!(part(&flat[1]), json!([true, ["z", "a"], sharing]));
+    let members: Vec<_> = flat[0].as_object().unwrap().keys().map(String::as_str).collect();
+    let always = ["authType", "embedded", "id", "mode", "name", "ownerId", "shared", "sharing", "slug", "tags", "type"];
+    assert_eq!(members, always, "what is absent is left out");
+}
+
+#[tokio::test]
+async fn a_librarys_list_is_paged_and_sorted_likewise() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let embedded = |name: &str, kind: &str| json!({ "name": name, "type": kind, "embedded": true, "libraryId": "lib" });
+    let elsewhere = json!({ "name": "Z", "type": "a", "embedded": true, "libraryId": "lib2" });
+    create_all(&alice, &[embedded("B", "x"), embedded("A", "z"), embedded("C", "y"), elsewhere]).await;
+    let path = "/api/libraries/lib/integrations";
+    let page = |query: &'static str| {
+        let alice = alice.clone();
+        async move { alice.get(&format!("{path}?{query}")).await.expect(200).json() }
+    };
+    let shown = |page: &Value| -> Vec<String> {
+        let items = page["_embedded"]["inf:integration"].as_array().unwrap();
+        items.iter().map(|item| item["name"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(shown(&page("").await), ["A", "B", "C"]);
+    assert_eq!(shown(&page("sort=-name").await), ["C", "B", "A"]);
+    assert_eq!(shown(&page("sort=type").await), ["B", "C", "A"]);
+    let second = page("start=1&limit=1").await;
+    assert_eq!(shown(&second), ["B"]);
+    assert_eq!((&second["start"], &second["count"], &second["total"]), (&json!(1), &json!(1), &json!(3)));
+    let href = |start: u8| json!({ "href": format!("{path}?limit=1&start={start}") });
+    let links = json!({ "self": href(1), "first": href(0), "prev": href(0), "next": href(2), "last": href(2) });
+    assert_eq!(second["_links"], links);
+}
+
+#[tokio::test]
+async fn equally_relevant_ones_are_ordered_by_name_and_then_by_id() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let id = |last: u8| format!("01a20cb8-af5f-7247-90f0-09771fc0c36{last}");
+    let slack = |last: u8, name: &str| json!({ "id": id(last), "name": name, "type": "custom" });
+    create_all(&alice, &[slack(3, "slack b"), slack(1, "Slack B"), slack(2, "SLACK a")]).await;
+    let list = alice.get("/api/integrations?q=slack").await.expect(200).json();
+    let items = list["_embedded"]["inf:integration"].as_array().unwrap();
+    let ids: Vec<_> = items.iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [id(2), id(1), id(3)]);
+}
+
+#[tokio::test]
+async fn search_and_filters_hold_together_and_leave_out_embedded_ones() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let all = [
+        json!({ "name": "Slack one", "type": "slack", "category": "chat" }),
+        json!({ "name": "Slack two", "type": "custom", "category": "chat" }),
+        json!({ "name": "Other", "type": "slack", "category": "chat" }),
+        json!({ "name": "Slack in", "type": "slack", "embedded": true, "libraryId": "lib" }),
+    ];
+    create_all(&alice, &all).await;
+    assert_eq!(names(&alice, "q=slack&type=slack").await, ["Slack one"]);
+    assert_eq!(names(&alice, "q=slack&category=chat&limit=1&start=1").await, ["Slack two"]);
+    assert_eq!(names(&alice, "q=in").await, Vec::<String>::new());
+    // Words that hold together by a mark and those that are written in another form are found all the same.
+    create_all(&alice, &[named("\u{fb01}le-store", "\u{c5}ngstr\u{f6}m")]).await;
+    for query in ["q=file", "q=store", "q=file-store", "q=angstrom", "q=A%CC%8Angstr%C3%B6m"] {
+        assert_eq!(names(&alice, query).await, ["\u{fb01}le-store"], "{query}");
+    }
+}

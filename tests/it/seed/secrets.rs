@@ -175,3 +175,82 @@ async fn without_a_secret_every_uri_is_free() {
         put(&alice, &created, json!({ uri: "https://b.example/" })).await.expect(200);
     }
 }
+
+#[tokio::test]
+async fn every_uri_that_moved_is_told_and_one_new_secret_is_good_for_all() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let at = |host: &str| {
+        let uris = URIS.map(|uri| (uri.to_owned(), json!(format!("https://{host}.example/{uri}"))));
+        Value::Object(uris.into_iter().collect())
+    };
+    for secret in secrets() {
+        let created = custom(&alice, with(&at("a"), "clientId", &json!("c"))).await;
+        let mut given = secret.clone();
+        given.as_object_mut().unwrap().extend(at("a").as_object().unwrap().clone());
+        put(&alice, &created, given).await.expect(200);
+        let refused = put(&alice, &created, at("b")).await.expect_problem(422, "invalid");
+        assert_eq!(refused.pointers(), ["/apiBaseUri", "/authUri", "/revocationUri", "/tokenUri"]);
+        let mut moved = secret.clone();
+        moved.as_object_mut().unwrap().extend(at("b").as_object().unwrap().clone());
+        let answer = put(&alice, &created, moved).await.expect(200);
+        // Nothing was changed by what was refused, and what was given now is at home at the new places.
+        assert_eq!(answer.json()["tokenUri"], "https://b.example/tokenUri");
+        put(&alice, &created, json!({ "tokenUri": "https://b.example/again" })).await.expect(200);
+    }
+}
+
+#[tokio::test]
+async fn an_origin_is_scheme_host_and_port_whatever_the_spelling() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let table = [
+        ("http://a.example", "HTTP://A.EXAMPLE:80/x?y=z", true),
+        ("https://a.example:443/", "https://a.example", true),
+        ("https://a.example:8443/x", "https://a.example:8443/", true),
+        ("https://a.example/", "https://a.example:80/", false),
+        ("https://a.example/", "http://a.example:443/", false),
+        ("https://a.example/", "https://www.a.example/", false),
+        ("https://a.example/", "https://aexample/", false),
+        ("https://127.0.0.1/", "https://127.0.0.2/", false),
+        ("https://[::1]/", "https://[::2]/", false),
+    ];
+    for (first, second, is_same) in table {
+        let created = custom(&alice, json!({ "tokenUri": first, "clientSecret": "s" })).await;
+        let status = if is_same { 200 } else { 422 };
+        put(&alice, &created, json!({ "tokenUri": second })).await.expect(status);
+    }
+}
+
+#[tokio::test]
+async fn a_secret_given_while_a_uri_was_cleared_belongs_nowhere_there() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let created = custom(&alice, json!({ "tokenUri": "https://a.example/", "clientSecret": "s" })).await;
+    put(&alice, &created, json!({ "tokenUri": null, "clientSecret": "t" })).await.expect(200);
+    expect_refused(put(&alice, &created, json!({ "tokenUri": "https://a.example/" })).await, "tokenUri");
+}
+
+#[tokio::test]
+async fn a_secret_header_that_ends_in_the_same_body_need_not_be_given_again() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    for ending in [json!({ "x-token": null }), json!({ "X-TOKEN": "${user.token}" })] {
+        let created =
+            custom(&alice, json!({ "apiBaseUri": "https://a.example/", "headers": { "X-Token": "t" } })).await;
+        let moved = json!({ "apiBaseUri": "https://b.example/", "headers": ending });
+        let detail = put(&alice, &created, moved).await.expect(200).json();
+        assert!(detail.get("secretHeaders").is_none(), "{detail}");
+    }
+}
+
+#[tokio::test]
+async fn the_origin_rule_holds_for_whoever_may_write() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let created = custom(&alice, json!({ "apiBaseUri": "https://a.example/", "apiKey": "k" })).await;
+    alice.put(&created.path("/shares/bob"), json!({ "accessLevel": 3 })).await.expect(200);
+    for writer in [server.bob(), server.admin(), alice] {
+        expect_refused(put(&writer, &created, json!({ "apiBaseUri": "https://b.example/" })).await, "apiBaseUri");
+    }
+}

@@ -276,3 +276,79 @@ async fn text_is_trimmed_and_scopes_are_joined_by_single_spaces() {
     assert_eq!((&detail["name"], &detail["type"]), (&json!("Trim"), &json!("custom")));
     assert_eq!((&detail["scope"], &detail["description"]), (&json!("a b"), &json!("line\none")));
 }
+
+#[tokio::test]
+async fn what_the_catalogue_fills_depends_on_the_effective_auth_type() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let table = [
+        (json!({ "type": "google-drive", "authType": "OAuth2" }), Some("https://www.googleapis.com/drive/v3")),
+        (json!({ "type": "google-drive", "authType": "" }), Some("https://www.googleapis.com/drive/v3")),
+        (json!({ "type": "google-drive", "authType": "basic" }), None),
+        // Its driver takes an API key, and oauth2 is the default.
+        (json!({ "type": "anthropic" }), None),
+        (json!({ "type": "anthropic", "authType": "apiKey" }), Some("https://api.anthropic.com/v1")),
+        (json!({ "type": "sendgrid", "authType": "bearer" }), Some("https://api.sendgrid.com/v3")),
+        (json!({ "type": "Google-Drive" }), None),
+    ];
+    for (mut body, expected) in table {
+        body["name"] = json!("Filled");
+        let detail = create_and_read(&alice, body.clone()).await;
+        assert_eq!(detail.get("apiBaseUri").and_then(Value::as_str), expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn basic_token_auth_is_shown_only_when_given_and_mode_is_what_was_given() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    for given in [true, false] {
+        let body = json!({ "name": "Basic", "type": "custom", "basicTokenAuth": given, "mode": "shared" });
+        let detail = create_and_read(&alice, body).await;
+        assert_eq!((&detail["basicTokenAuth"], &detail["mode"]), (&json!(given), &json!("shared")));
+    }
+    let detail = create_and_read(&alice, json!({ "name": "None", "type": "custom" })).await;
+    assert!(detail.get("basicTokenAuth").is_none());
+}
+
+#[tokio::test]
+async fn a_put_takes_every_field_of_the_page() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    alice.create(json!({ "name": "Bare", "type": "custom" })).await;
+    let mut shown = json!({
+        "name": "New", "type": "slack", "category": "chat", "description": "d", "mode": "shared", "authType": "basic",
+        "scope": "a b", "authUri": "https://a.example/", "tokenUri": "https://t.example/",
+        "revocationUri": "https://r.example/", "apiBaseUri": "https://b.example/", "imageUrl": "/i.png",
+        "clientId": "c", "basicTokenAuth": true, "apiKeyLocation": "query", "apiKeyName": "key",
+        "headers": { "X-User": "${user.username}" }, "data": { "a": 1 },
+    });
+    let mut body = shown.clone();
+    body.as_object_mut().unwrap().extend([("clientSecret".into(), json!("s")), ("apiKey".into(), json!("k"))]);
+    let detail = put(&alice, "bare", body).await;
+    shown.as_object_mut().unwrap().extend([("hasClientSecret".into(), json!(true)), ("hasApiKey".into(), json!(true))]);
+    for (name, value) in shown.as_object().unwrap() {
+        assert_eq!(&detail[name], value, "{name}");
+    }
+    assert!(detail.get("clientSecret").is_none() && detail.get("apiKey").is_none());
+}
+
+#[tokio::test]
+async fn whether_it_is_embedded_and_where_cannot_be_changed() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    alice.create(json!({ "name": "Free", "type": "custom" })).await;
+    alice.create(json!({ "name": "In", "type": "custom", "embedded": true, "libraryId": "lib" })).await;
+    let table = [
+        ("free", json!({ "embedded": true }), "/embedded"),
+        ("free", json!({ "libraryId": "lib" }), "/libraryId"),
+        ("in", json!({ "embedded": false }), "/embedded"),
+        ("in", json!({ "libraryId": "other" }), "/libraryId"),
+    ];
+    for (slug, body, pointer) in table {
+        let refused = alice.put(&format!("/api/integrations/{slug}"), body).await.expect_problem(422, "invalid");
+        assert_eq!(refused.pointers(), [pointer]);
+    }
+    put(&alice, "free", json!({ "embedded": false })).await;
+    put(&alice, "in", json!({ "embedded": true, "libraryId": "lib" })).await;
+}

@@ -101,3 +101,36 @@ async fn a_made_id_is_a_version_7_uuid_and_a_derived_one_a_version_8() {
     assert_eq!(derived.json()["id"].as_str().unwrap().as_bytes()[14], b'8');
     assert_eq!(derived.header("location"), format!("/api/integrations/{}", derived.json()["id"].as_str().unwrap()));
 }
+
+#[tokio::test]
+async fn on_a_further_collision_the_next_six_characters_are_taken() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let id = "0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a6b";
+    let digest = data_encoding::BASE32_NOPAD.encode(&Sha256::digest(id)).to_lowercase();
+    for number in 1..=9 {
+        let slug = if number == 1 { "slack".to_owned() } else { format!("slack-{number}") };
+        assert_eq!(named(&server, "Slack").await.slug, slug);
+    }
+    assert_eq!(named(&server, &format!("Slack {}", &digest[..6])).await.slug, format!("slack-{}", &digest[..6]));
+    let created = alice.create(json!({ "id": id, "name": "Slack", "type": "custom" })).await;
+    assert_eq!(created.slug, format!("slack-{}", &digest[6..12]));
+}
+
+#[tokio::test]
+async fn a_name_and_a_type_without_a_letter_or_digit_make_the_slug_integration() {
+    let server = Server::start().await;
+    let created = server.alice().create(json!({ "name": "\u{65e5}\u{672c}", "type": "\u{8a9e}" })).await;
+    assert_eq!(created.slug, "integration");
+}
+
+#[tokio::test]
+async fn a_freed_number_is_taken_again_before_a_higher_one() {
+    let server = Server::start().await;
+    for slug in ["slack", "slack-2", "slack-3"] {
+        assert_eq!(named(&server, "Slack").await.slug, slug);
+    }
+    server.alice().delete("/api/integrations/slack-2").await.expect(204);
+    assert_eq!(named(&server, "Slack").await.slug, "slack-2");
+    assert_eq!(named(&server, "Slack").await.slug, "slack-4");
+}
