@@ -3,8 +3,12 @@
 
 #[path = "decide/given.rs"]
 mod given;
+#[path = "decide/order.rs"]
+mod order;
 #[path = "decide/origins.rs"]
 mod origins;
+#[path = "decide/origins_property.rs"]
+mod origins_property;
 #[path = "decide/properties.rs"]
 mod properties;
 #[path = "decide/sharing.rs"]

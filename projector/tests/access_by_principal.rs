@@ -1,7 +1,7 @@
 //! A second view: what each user and team can reach. One event touches several keys of it, and it is one file.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use events::{
     envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
@@ -19,7 +19,7 @@ use events::{
 };
 use projector::{
     runner::{self, Progress},
-    store::{ReadViews as _, memory::MemoryViews},
+    store::{Batch, ReadViews as _, WriteViews as _, memory::MemoryViews},
     view::View,
 };
 
@@ -150,13 +150,21 @@ fn deleted(owner: &str, shares: &[(&str, Level)]) -> IntegrationEvent {
     })
 }
 
-/// Runs the runner until the view has reached a position.
-async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, position: Position) {
-    let mut checkpoint = views.checkpoint();
+/// Runs the runner until the view has reached a position; what it told meanwhile.
+async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, position: Position) -> Vec<Progress> {
+    let (mut checkpoint, mut told) = (views.checkpoint(), Vec::new());
     tokio::select! {
-        ended = runner::run(store, views, |_| ()) => panic!("{ended:?}"),
+        ended = runner::run(store, views, |progress| told.push(progress)) => panic!("{ended:?}"),
         reached = checkpoint.wait_for(|checkpoint| *checkpoint >= position) => drop(reached.unwrap()),
     }
+    told
+}
+
+/// Why the runner ended.
+async fn run_to_its_end(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>) -> runner::Error {
+    let run = runner::run(store, views, |_| ());
+    let Err(error) = tokio::time::timeout(Duration::from_secs(10), run).await.expect("it does not go on");
+    error
 }
 
 /// Who can reach what, as text.
@@ -229,7 +237,44 @@ async fn an_event_of_an_unknown_version_ends_the_runner() {
     let form = StoredForm { event_type: "IntegrationCreated.v99", data: "{}".into() };
     log.append_form(StreamName::integration(&tenant(), id(1)), form).await;
     let views = MemoryViews::<AccessByPrincipal>::default();
-    let Err(error) = runner::run(&*log.store, &views, |_| ()).await;
+    let error = run_to_its_end(&log.store, &views).await;
     assert!(matches!(error, runner::Error::Stored(_)), "{error:?}");
     assert_eq!(*views.checkpoint().borrow(), Position::START);
+}
+
+#[tokio::test]
+async fn a_runner_goes_on_from_the_checkpoint_and_sees_nothing_of_what_was_before() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let first = log.append(id(1), created("alice")).await;
+    let last = log.append(id(2), created("bob")).await;
+    views.write(Batch { from: Position::START, through: first, tenants: BTreeMap::new() }).unwrap();
+    run_until(&log.store, &views, last).await;
+    assert_eq!(reachable(&views), ["bob 02:3"]);
+    // Nor does it see again what it saw when it ran before.
+    let next = log.append(id(2), shared("carol", Level::Read)).await;
+    let told = run_until(&log.store, &views, next).await;
+    assert!(told.iter().all(|told| [Progress::Reached(next), Progress::CaughtUp].contains(told)), "{told:?}");
+    assert_eq!(reachable(&views), ["bob 02:3", "carol 02:1"]);
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_ends_the_runner_and_leaves_the_view_where_it_was() {
+    let broken: [(&str, &str); 4] = [
+        ("IntegrationPaused.v1", "{}"),
+        ("IntegrationShared.v99", r#"{"principal":"bob","level":1}"#),
+        ("IntegrationShared.v1", r#"{"principal":"bob"}"#),
+        ("IntegrationShared.v1", "no json"),
+    ];
+    for (event_type, data) in broken {
+        let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+        let before = log.append(id(1), created("alice")).await;
+        run_until(&log.store, &views, before).await;
+        let form = StoredForm { event_type, data: data.into() };
+        log.append_form(StreamName::integration(&tenant(), id(1)), form).await;
+        // What comes behind it is not taken without it.
+        log.append(id(2), created("bob")).await;
+        let error = run_to_its_end(&log.store, &views).await;
+        assert!(matches!(error, runner::Error::Stored(_)), "{event_type} {data}: {error:?}");
+        assert_eq!((reachable(&views), *views.checkpoint().borrow()), (vec!["alice 01:3".to_owned()], before));
+    }
 }

@@ -151,6 +151,8 @@ view_store_suite! {
     a_deletion_takes_document_and_slug,
     a_batch_leaves_other_tenants_as_they_were,
     the_checkpoint_is_told_after_the_snapshots,
+    a_batch_of_several_tenants_takes_effect_as_a_whole,
+    of_writers_that_race_from_one_checkpoint_one_wins,
 }
 
 mod suite {
@@ -239,5 +241,41 @@ mod suite {
         store.write(batch(0, 1, 0, 1, true)).unwrap();
         assert!(checkpoint.has_changed().unwrap());
         assert_eq!(store.snapshot(&tenant(0)).position(), *checkpoint.borrow());
+    }
+
+    pub(super) fn a_batch_of_several_tenants_takes_effect_as_a_whole(store: &Store) {
+        let (mut both, other) = (batch(0, 2, 0, 1, true), batch(0, 2, 1, 2, true));
+        both.tenants.extend(other.tenants);
+        store.write(both).unwrap();
+        for (number, holder) in [(0, 1), (1, 2)] {
+            let snapshot = store.snapshot(&tenant(number));
+            assert_eq!((snapshot.index.get(&slug()), snapshot.last), (Some(id(holder)), Some(last(2))));
+        }
+        let (mut both, other) = (batch(1, 3, 0, 1, false), batch(1, 3, 1, 2, false));
+        both.tenants.extend(other.tenants);
+        store.write(both).unwrap_err();
+        assert_eq!(store.snapshot(&tenant(0)).documents.len() + store.snapshot(&tenant(1)).documents.len(), 2);
+    }
+
+    pub(super) fn of_writers_that_race_from_one_checkpoint_one_wins(store: &Store) {
+        const WRITERS: u8 = 4;
+        const ROUNDS: usize = 500;
+        let together = std::sync::Barrier::new(usize::from(WRITERS));
+        let wins = &|writer: u8| {
+            let is_won = |_: &usize| {
+                together.wait();
+                let from = store.checkpoint().borrow().get();
+                together.wait();
+                store.write(batch(from, from + 1 + u64::from(writer), 0, writer, true)).is_ok()
+            };
+            (0..ROUNDS).filter(is_won).count()
+        };
+        let won: Vec<_> = std::thread::scope(|scope| {
+            let writers: Vec<_> = (0..WRITERS).map(|writer| scope.spawn(move || wins(writer))).collect();
+            writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+        });
+        assert_eq!(won.iter().sum::<usize>(), ROUNDS, "{won:?}");
+        let moved: u64 = won.iter().zip(1..).map(|(wins, step)| *wins as u64 * step).sum();
+        assert_eq!(store.checkpoint().borrow().get(), moved);
     }
 }

@@ -39,6 +39,13 @@ fn last_position(answers: &[Answer]) -> String {
     answers.iter().filter_map(|answer| answer.try_header("integration-position")).max().unwrap().to_owned()
 }
 
+/// How many appends have met another revision than they expected.
+async fn conflicts(server: &Server) -> String {
+    let metrics = server.anonymous().get("/metrics").await.expect(200).text();
+    let line = metrics.lines().find_map(|line| line.strip_prefix("integrations_conflicts_total "));
+    line.unwrap_or_else(|| panic!("no conflicts in:\n{metrics}")).to_owned()
+}
+
 async fn slack(client: &Client) -> Created {
     client.create(json!({ "name": "Slack", "type": "slack" })).await
 }
@@ -114,6 +121,7 @@ async fn many_changes_of_different_things_at_once_are_all_done() {
     assert_eq!(requests.len(), 64);
     let answers = at_once(requests).await;
     assert_eq!(with_status(&answers, 200), 64);
+    assert_eq!(conflicts(&server).await, "0", "commands of one process take turns on an integration");
     let position = last_position(&answers);
     let shown = alice.get_at(&path, &position).await.expect(200).json();
     for (name, value) in &fields {

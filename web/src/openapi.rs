@@ -216,6 +216,8 @@ fn add_headers(path: &str, method: &str, status: &str, response: &mut Value) {
         "429" | "503" => headers.push(("Retry-After", true)),
         _ => {}
     }
+    // Where front ends elsewhere are allowed, every answer depends on their origin.
+    headers.push(("Vary", false));
     for (name, required) in headers {
         if response["headers"][name].is_null() {
             response["headers"][name] = json!({ "required": required, "schema": { "type": "string" } });

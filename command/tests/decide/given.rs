@@ -76,6 +76,16 @@ impl Given {
         self
     }
 
+    pub(crate) fn in_team(mut self, team: &str) -> Self {
+        self.caller.groups = vec![principal(team)];
+        self
+    }
+
+    pub(crate) fn if_exists(mut self) -> Self {
+        self.precondition = Precondition::Exists;
+        self
+    }
+
     pub(crate) fn if_match(mut self, changes: &[&str]) -> Self {
         self.precondition = Precondition::OneOf(changes.iter().map(|change| (*change).to_owned()).collect());
         self
@@ -168,12 +178,15 @@ pub(crate) fn shared(with: &str, level: Level) -> IntegrationEvent {
     IntegrationEvent::Shared(IntegrationShared { principal: principal(with), level, previous: None })
 }
 
+/// What sealed secrets are in clear.
+pub(crate) const CLEAR: &str = "correct-horse-battery-staple";
+
 /// A sealed secret: which one does not matter to the domain.
 pub(crate) fn sealed() -> Sealed {
     let tenant = TenantId::parse("acme").unwrap();
     let place =
         SecretPlace { tenant: &tenant, integration: id(), event_type: "IntegrationCreated.v2", field: "apiKey" };
-    DataKey::generate().seal(place, &Secret::new("secret".to_owned()))
+    DataKey::generate().seal(place, &Secret::new(CLEAR.to_owned()))
 }
 
 pub(crate) fn secret_header(name: &str) -> Secrets {

@@ -119,3 +119,47 @@ fn every_uri_that_moved_is_told_at_once() {
     }
     given([created_with(settings(), secrets)]).when(update(all, SecretPatch::default())).then_invalid(&POINTERS);
 }
+
+#[test]
+fn each_of_several_stored_secrets_must_be_given_again_or_cleared() {
+    let both = Secrets { client_secret: Some(sealed()), api_key: Some(sealed()), ..Secrets::default() };
+    let history = || [created_with(with_uri(3, "https://a.example/"), both.clone())];
+    let moved = || patch(3, Field::Value(uri("https://b.example/")));
+    let one = || SecretPatch { client_secret: Field::Value(sealed()), ..SecretPatch::default() };
+    given(history()).when(update(moved(), one())).then_invalid(&["/apiBaseUri"]);
+    let given_and_given = SecretPatch { api_key: Field::Value(sealed()), ..one() };
+    assert!(given(history()).when(update(moved(), given_and_given)).decided().unwrap().is_some());
+    let given_and_cleared = SecretPatch { api_key: Field::Null, ..one() };
+    assert!(given(history()).when(update(moved(), given_and_cleared)).decided().unwrap().is_some());
+}
+
+#[test]
+fn a_secret_given_later_belongs_to_the_origins_of_that_time() {
+    for (which, pointer) in POINTERS.into_iter().enumerate() {
+        for (_, first) in kinds() {
+            let mut history = vec![created_with(with_uri(which, "https://a.example/"), Secrets::default())];
+            // Without a stored secret every URI may move.
+            follow(&mut history, update(patch(which, Field::Value(uri("https://b.example/"))), SecretPatch::default()));
+            follow(&mut history, update(Patch::default(), first));
+            let back = patch(which, Field::Value(uri("https://a.example/")));
+            given(history.clone()).when(update(back, SecretPatch::default())).then_invalid(&[pointer]);
+            let same = patch(which, Field::Value(uri("https://b.example/other")));
+            assert!(given(history).when(update(same, SecretPatch::default())).decided().unwrap().is_some());
+        }
+    }
+}
+
+#[test]
+fn scheme_host_and_port_are_what_makes_an_origin() {
+    let (secrets, _) = kinds()[0].clone();
+    let history = || [created_with(with_uri(3, "https://a.example/v1"), secrets.clone())];
+    let moved = |to: &str| update(patch(3, Field::Value(uri(to))), SecretPatch::default());
+    for other in
+        ["http://a.example/v1", "https://a.example:8443/v1", "https://b.a.example/v1", "https://a.example.b/v1"]
+    {
+        given(history()).when(moved(other)).then_invalid(&["/apiBaseUri"]);
+    }
+    for same in ["https://a.example:443/v1?x", "https://A.EXAMPLE/v2", "https://a.example"] {
+        assert!(given(history()).when(moved(same)).decided().unwrap().is_some(), "{same}");
+    }
+}

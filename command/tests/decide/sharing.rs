@@ -22,23 +22,23 @@ fn create() -> Command {
     Command::CreateIntegration(Box::new(CreateIntegration { slug, library: None, settings, secrets }))
 }
 
-fn share(with: &str, level: Level) -> Command {
+pub(crate) fn share(with: &str, level: Level) -> Command {
     Command::ShareIntegration { principal: principal(with), level }
 }
 
-fn unshare(with: &str) -> Command {
+pub(crate) fn unshare(with: &str) -> Command {
     Command::UnshareIntegration { principal: principal(with) }
 }
 
-fn tag(id: &str) -> TagId {
+pub(crate) fn tag(id: &str) -> TagId {
     TagId::parse(id).unwrap()
 }
 
-fn tags(ids: &[&str]) -> Vec<TagId> {
+pub(crate) fn tags(ids: &[&str]) -> Vec<TagId> {
     ids.iter().map(|id| tag(id)).collect()
 }
 
-fn deleted() -> IntegrationEvent {
+pub(crate) fn deleted() -> IntegrationEvent {
     IntegrationEvent::Deleted(IntegrationDeleted {
         owner: principal("alice"),
         slug: Slug::parse("slack").unwrap(),
@@ -50,12 +50,12 @@ fn deleted() -> IntegrationEvent {
     })
 }
 
-fn icon(name: &str) -> NewIcon {
+pub(crate) fn icon(name: &str) -> NewIcon {
     let blob = BlobId::new(super::given::id().uuid());
     NewIcon { blob, sha256: Digest::of(name.as_bytes()), media_type: IconType::Png, size: 3 }
 }
 
-fn icon_set(icon: NewIcon, replaces: Option<BlobId>) -> IntegrationEvent {
+pub(crate) fn icon_set(icon: NewIcon, replaces: Option<BlobId>) -> IntegrationEvent {
     let NewIcon { blob, sha256, media_type, size } = icon;
     IntegrationEvent::IconSet(IconSet { blob, sha256, media_type, size, replaces })
 }

@@ -107,6 +107,37 @@ fn a_header_is_open_or_secret_and_never_both() {
 }
 
 #[test]
+fn an_open_header_becomes_secret_and_is_open_no_more() {
+    let opened = headers(&[("X-Token", open("X-Token", "${user.token}"))]);
+    let history = [created_with(opened.applied_to(settings()), Secrets::default())];
+    let secrets = SecretPatch { headers: BTreeMap::from([("x-token".to_owned(), sealed())]), ..SecretPatch::default() };
+    let patch = headers(&[("x-token", HeaderPatch::Secret)]);
+    let command = Command::UpdateIntegration(Box::new(UpdateIntegration { patch, secrets, faults: Vec::new() }));
+    let Ok(Some(IntegrationEvent::Updated(updated))) = given(history).when(command).decided() else {
+        panic!("no update");
+    };
+    assert!(updated.changes.headers.is_some_and(|change| change.from.len() == 1 && change.to.is_empty()));
+    assert!(matches!(updated.secrets.headers["x-token"], SecretChange::Set(_)));
+}
+
+#[test]
+fn a_secret_is_set_where_there_was_none_and_cleared_where_there_was_one() {
+    let update = |secrets| Command::UpdateIntegration(Box::new(UpdateIntegration { secrets, ..Default::default() }));
+    let changes = |history: IntegrationEvent, secrets| match given([history]).when(update(secrets)).decided() {
+        Ok(Some(IntegrationEvent::Updated(updated))) => updated.secrets,
+        other => panic!("{other:?}"),
+    };
+    let secret = sealed();
+    let set = SecretPatch { api_key: Field::Value(secret.clone()), ..SecretPatch::default() };
+    let expected = SecretChanges { api_key: Some(SecretChange::Set(secret.clone())), ..SecretChanges::default() };
+    assert_eq!(changes(created(), set), expected);
+    let both = Secrets { client_secret: Some(secret.clone()), api_key: Some(secret), ..Secrets::default() };
+    let cleared = SecretPatch { client_secret: Field::Null, ..SecretPatch::default() };
+    let expected = SecretChanges { client_secret: Some(SecretChange::Cleared), ..SecretChanges::default() };
+    assert_eq!(changes(created_with(settings(), both), cleared), expected);
+}
+
+#[test]
 fn there_are_at_most_100_headers_open_and_secret_together() {
     let open_headers = |count: usize| {
         let all = (0..count).map(|number| format!("X-{number}"));

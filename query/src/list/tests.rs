@@ -57,6 +57,29 @@ fn found<'a>(all: &'a [Arc<Integration>], params: &Params) -> Vec<&'a Arc<Integr
     Filter::of(params).unwrap().find(all.iter(), Sort::of(params).unwrap())
 }
 
+/// A page, and where its links lead.
+struct Shown {
+    ids: Vec<IntegrationId>,
+    page: Page,
+    links: serde_json::Value,
+}
+
+impl Shown {
+    fn of(all: &[Arc<Integration>], query: &str) -> Self {
+        let params = params(query);
+        let (whole, page) = (found(all, &params), Page::of(&params).unwrap());
+        let links = serde_json::to_value(PageLinks::of("/x", &params, page, whole.len())).unwrap();
+        let ids = whole.into_iter().skip(page.start).take(page.limit).map(|one| one.id).collect();
+        Self { ids, page, links }
+    }
+
+    /// The page that a link leads to.
+    fn follow(&self, link: &str, all: &[Arc<Integration>]) -> Option<Self> {
+        let href = self.links.get(link)?["href"].as_str().unwrap();
+        Some(Self::of(all, href.strip_prefix("/x?").unwrap()))
+    }
+}
+
 const SORTS: [&str; 9] = [
     "",
     "sort=name",
@@ -105,5 +128,37 @@ proptest! {
             let order = if SORTS[sort].contains("=-") { order.reverse() } else { order };
             prop_assert!(order.then(pair[0].id.cmp(&pair[1].id)).is_lt());
         }
+    }
+
+    #[test]
+    fn from_any_page_links_lead_to_both_ends_and_over_everything_between(
+        all in all(), start in 0..50_usize, limit in 1..15_usize, sort in 0..SORTS.len()
+    ) {
+        let whole: Vec<_> = found(&all, &params(SORTS[sort])).into_iter().map(|one| one.id).collect();
+        let query = format!("{}&start={start}&limit={limit}", SORTS[sort]);
+        let here = || Shown::of(&all, &query);
+        let ids = |page: &Shown| whole[page.page.start.min(whole.len())..].iter().take(limit).copied().collect::<Vec<_>>();
+        let (mut page, mut forwards) = (here(), here().ids);
+        while let Some(next) = page.follow("next", &all) {
+            prop_assert_eq!((next.page.start, next.page.limit), (page.page.start + limit, limit));
+            forwards.extend(&next.ids);
+            page = next;
+        }
+        prop_assert_eq!(&forwards, &whole[start.min(whole.len())..]);
+        prop_assert!(page.links.get("last").is_none(), "the last page has none");
+        if let Some(last) = here().follow("last", &all) {
+            prop_assert_eq!((last.page.start, &last.ids), (page.page.start, &page.ids));
+        }
+        let mut page = here();
+        while let Some(before) = page.follow("prev", &all) {
+            let reaches = before.page.start + limit >= page.page.start.min(whole.len());
+            prop_assert!(before.page.start < page.page.start && reaches, "nothing is left out");
+            prop_assert_eq!(&before.ids, &ids(&before));
+            page = before;
+        }
+        prop_assert_eq!(page.page.start, 0);
+        prop_assert!(page.links.get("first").is_none(), "the first page has none");
+        let first = here().follow("first", &all);
+        prop_assert_eq!(first.map(|first| first.ids), (start > 0).then(|| ids(&page)));
     }
 }

@@ -174,6 +174,35 @@ async fn principals_of_any_characters_go_through_paths_bodies_and_lists() {
 }
 
 #[tokio::test]
+async fn principals_of_any_characters_own_filter_and_stand_in_links() {
+    let server = Server::start().await;
+    let (alice, admin) = (server.alice(), server.admin());
+    let principals = [
+        ("team:a/b", "team%3Aa%2Fb"),
+        ("j\u{fc}rgen m", "j%C3%BCrgen+m"),
+        ("100%", "100%25"),
+        ("a&b=c+d", "a%26b%3Dc%2Bd"),
+    ];
+    for (principal, encoded) in principals {
+        let created = alice.create(json!({ "name": "Slack", "type": "slack" })).await;
+        let shared = json!({ "accessLevel": 2 });
+        let path = created.path(&format!("/shares/{}", encoded.replace('+', "%20")));
+        let share = alice.put(&path, shared).await.expect(200);
+        let flat =
+            admin.get_at("/api/integrations-list", share.header("integration-position")).await.expect(200).json();
+        let item = flat.as_array().unwrap().iter().find(|item| item["id"] == created.id).unwrap();
+        assert_eq!(item["sharing"], json!([{ "principalId": principal, "accessLevel": 2 }]));
+        let moved = alice.put(&created.path("/owner"), json!({ "ownerId": principal })).await.expect(200);
+        assert_eq!(moved.json()["ownerId"], principal);
+        let at = moved.header("integration-position");
+        let list = admin.get_at(&format!("/api/integrations?ownerId={encoded}"), at).await.expect(200).json();
+        assert_eq!((&list["total"], &list["_embedded"]["inf:integration"][0]["id"]), (&json!(1), &json!(created.id)));
+        let link = list["_links"]["self"]["href"].as_str().unwrap();
+        assert_eq!(admin.get(link).await.expect(200).json(), list);
+    }
+}
+
+#[tokio::test]
 async fn an_admin_may_do_everything_in_his_tenant_without_a_share() {
     let server = Server::start().await;
     let created = shared(&server, &[]).await;

@@ -89,10 +89,17 @@ fn roles(server: &Server) -> Vec<(&'static str, Client)> {
     ]
 }
 
-/// An integration that every role has its share of; owned by a team where the role is that of its member.
+const PLAIN: &str = r#"{ "name": "Matrix", "type": "custom" }"#;
+const EMBEDDED: &str = r#"{ "name": "Matrix", "type": "custom", "embedded": true, "libraryId": "l" }"#;
+
 async fn integration(server: &Server, role: &str) -> Created {
+    integration_of(server, role, PLAIN).await
+}
+
+/// An integration that every role has its share of; owned by a team where the role is that of its member.
+async fn integration_of(server: &Server, role: &str, body: &str) -> Created {
     let owner = server.user_with("owner", &[CREATE]);
-    let created = owner.create(json!({ "name": "Matrix", "type": "custom" })).await;
+    let created = owner.create(serde_json::from_str(body).unwrap()).await;
     let shares = [("reader", 1), ("writer", 2), ("sharer", 3), ("guest", 1)];
     let team_shares = [("team:readers", 1), ("team:writers", 2), ("team:sharers", 3)];
     for (principal, level) in shares.into_iter().chain(team_shares) {
@@ -177,13 +184,71 @@ async fn every_role_gets_from_every_route_that_writes_what_the_table_says() {
     }
 }
 
+/// Whether a path is of a template of the description: `{path}` is all that follows, another name any one segment.
+fn is_of(path: &str, template: &str) -> bool {
+    let mut templates = template.split('/');
+    for segment in path.split('/') {
+        match templates.next() {
+            Some("{path}") => return true,
+            Some(template) if template.starts_with('{') || template == segment => {}
+            Some(_) | None => return false,
+        }
+    }
+    templates.next().is_none()
+}
+
 #[test]
 fn the_table_has_a_status_for_every_role_and_a_row_for_every_route() {
     let rows: Vec<_> = rows(READS).into_iter().chain(rows(WRITES)).collect();
     assert!(rows.iter().all(|row| row.expected.len() == 14));
+    let rows: Vec<_> = rows.into_iter().filter(|row| !row.path.contains('?')).collect();
     let described = super::super::description::DESCRIPTION["paths"].as_object().unwrap();
-    let routes: usize = described.values().map(|item| item.as_object().unwrap().len()).sum();
-    let beside = ["HEAD", "?at="];
-    let rows = rows.iter().filter(|row| row.method != beside[0] && !row.path.contains(beside[1])).count();
-    assert_eq!(rows, routes, "a route is not in the table");
+    let is_row_of = |row: &Row, method: &str, template: &str| {
+        row.method == method.to_uppercase() && is_of(&row.path.replace("{i}", "/api/integrations/x"), template)
+    };
+    for (template, item) in described {
+        for method in item.as_object().unwrap().keys() {
+            let count = rows.iter().filter(|row| is_row_of(row, method, template)).count();
+            assert_eq!(count, 1, "rows for {method} {template}");
+        }
+    }
+}
+
+/// What each role is shown of an integration: its level, if he sees it at all.
+const SHOWN: [(&str, Option<u64>); 13] = [
+    ("owner", Some(3)),
+    ("owner by team", Some(3)),
+    ("level 1 by user", Some(1)),
+    ("level 2 by user", Some(2)),
+    ("level 3 by user", Some(3)),
+    ("level 1 by team", Some(1)),
+    ("level 2 by team", Some(2)),
+    ("level 3 by team", Some(3)),
+    ("stranger", None),
+    ("admin", Some(3)),
+    ("auditor", None),
+    ("create only", None),
+    ("other tenant", None),
+];
+
+#[tokio::test]
+async fn every_role_is_shown_its_level_and_the_integration_in_each_list_or_nothing() {
+    let server = Server::start().await;
+    for ((role, client), (of_role, level)) in roles(&server).into_iter().zip(SHOWN) {
+        assert_eq!(role, of_role);
+        let listed = integration(&server, role).await;
+        let embedded = integration_of(&server, role, EMBEDDED).await;
+        for (created, path) in [
+            (&listed, "/api/integrations?limit=500"),
+            (&listed, "/api/integrations-list"),
+            (&embedded, "/api/libraries/l/integrations?limit=500"),
+        ] {
+            let list = client.get_at(path, &embedded.position).await.expect(200).json();
+            let items = list.as_array().or_else(|| list["_embedded"]["inf:integration"].as_array()).unwrap();
+            let is_there = items.iter().any(|item| item["id"] == created.id);
+            assert_eq!(is_there, level.is_some(), "{path} as {role}");
+            let access = client.get(&created.path("/access")).await;
+            assert_eq!((access.status == 200).then(|| access.json()["level"].as_u64().unwrap()), level, "{role}");
+        }
+    }
 }

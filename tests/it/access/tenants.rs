@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::harness::{ADMIN, Answer, CREATE, Client, Server};
 
 const ID: &str = "01a20cb8-af5f-7247-90f0-09771fc0c36d";
-const TENANTS: [&str; 6] = ["a", "a-b", "a.b", "A", "integration-a", "slug-a"];
+const TENANTS: [&str; 7] = ["a", "a-b", "a.b", "A", "integration-a", "slug-a", "key-a"];
 
 fn admin_of(server: &Server, tenant: &str) -> Client {
     server.client(json!({ "sub": "root", "tenant": tenant, "permissions": [ADMIN, CREATE] }))
@@ -39,40 +39,74 @@ async fn create(client: &Client, tenant: &str) {
     client.get_at(&created.path(""), &at).await.expect(200);
 }
 
-#[tokio::test]
-async fn what_one_tenant_does_leaves_every_answer_of_the_others_as_it_was() {
+/// Every kind of command on the integration that all tenants have, and a create; the position of the last.
+async fn do_everything(client: &Client) -> String {
+    let path = format!("/api/integrations/{ID}");
+    client.put(&path, json!({ "name": "Changed" })).await.expect(200);
+    client.put(&format!("{path}/shares/bob"), json!({ "accessLevel": 3 })).await.expect(200);
+    client.put(&format!("{path}/shares/carol"), json!({ "accessLevel": 1 })).await.expect(200);
+    client.delete(&format!("{path}/shares/carol")).await.expect(204);
+    client.put(&format!("{path}/tags/b"), json!({})).await.expect(200);
+    client.delete(&format!("{path}/tags/b")).await.expect(204);
+    client.put(&format!("{path}/owner"), json!({ "ownerId": "carol" })).await.expect(200);
+    client.delete(&format!("{path}/icon")).await.expect(204);
+    client.post("/api/integrations", json!({ "name": "Slack", "type": "slack" })).await.expect(201);
+    client.delete(&path).await.expect(204).header("integration-position").to_owned()
+}
+
+/// A service in which every tenant has the integration.
+async fn with_all_tenants() -> Server {
     let server = Server::start().await;
     for tenant in TENANTS {
         create(&admin_of(&server, tenant), tenant).await;
     }
-    let acting = admin_of(&server, "a");
-    let mut before = Vec::new();
-    for tenant in &TENANTS[1..] {
-        let answers = shown(&admin_of(&server, tenant)).await;
-        assert_eq!(answers[0].json()["description"], *tenant);
-        assert_eq!(answers[1].body, format!("GIF89a{tenant}").into_bytes());
-        assert_eq!(answers[4].json(), json!({ "tags": [tenant] }));
-        before.push(answers);
+    server
+}
+
+/// Lets one tenant after the other do everything, while those that have yet to are as they were made.
+async fn check_that_others_stay(order: &[&str]) {
+    let server = with_all_tenants().await;
+    for (at, acting) in order.iter().enumerate() {
+        let mut before = Vec::new();
+        for tenant in order.iter().filter(|tenant| *tenant != acting) {
+            before.push((tenant, shown(&admin_of(&server, tenant)).await));
+        }
+        for (tenant, answers) in before.iter().filter(|(tenant, _)| order[at..].contains(tenant)) {
+            assert_eq!(answers[0].json()["description"], **tenant);
+            assert_eq!(answers[1].body, format!("GIF89a{tenant}").into_bytes());
+            assert_eq!(answers[4].json(), json!({ "tags": [tenant] }));
+        }
+        let last = do_everything(&admin_of(&server, acting)).await;
+        for (tenant, answers) in before {
+            let client = admin_of(&server, tenant);
+            client.get_at("/api/integrations", &last).await.expect(200);
+            assert_eq!(shown(&client).await, answers, "{acting} changed what {tenant} is shown");
+        }
     }
-    let path = format!("/api/integrations/{ID}");
-    acting.put(&path, json!({ "name": "Changed" })).await.expect(200);
-    acting.put(&format!("{path}/shares/bob"), json!({ "accessLevel": 3 })).await.expect(200);
-    acting.put(&format!("{path}/tags/b"), json!({})).await.expect(200);
-    acting.put(&format!("{path}/owner"), json!({ "ownerId": "carol" })).await.expect(200);
-    acting.delete(&format!("{path}/icon")).await.expect(204);
-    acting.post("/api/integrations", json!({ "name": "Slack", "type": "slack" })).await.expect(201);
-    let last = acting.delete(&path).await.expect(204);
-    acting.get_at("/api/integrations", last.header("integration-position")).await.expect(200);
-    for (tenant, before) in TENANTS[1..].iter().zip(before) {
-        let client = admin_of(&server, tenant);
-        client.get_at("/api/integrations", last.header("integration-position")).await.expect(200);
-        assert_eq!(shown(&client).await, before, "{tenant}");
-    }
-    // Its data key was destroyed with the integration; the others' secrets are still theirs to keep.
-    for tenant in &TENANTS[1..] {
-        let client = admin_of(&server, tenant);
-        let detail = client.put(&path, json!({ "description": "still there" })).await.expect(200);
-        assert_eq!(detail.json()["hasClientSecret"], true, "{tenant}");
+}
+
+#[tokio::test]
+async fn what_one_tenant_does_leaves_every_answer_of_the_others_as_it_was() {
+    let mut order = TENANTS;
+    check_that_others_stay(&order).await;
+    order.reverse();
+    check_that_others_stay(&order).await;
+}
+
+#[tokio::test]
+async fn the_end_of_one_tenants_data_key_takes_no_secret_of_another() {
+    let mut order = TENANTS;
+    for _ in 0..2 {
+        let server = with_all_tenants().await;
+        for (at, acting) in order.iter().enumerate() {
+            admin_of(&server, acting).delete(&format!("/api/integrations/{ID}")).await.expect(204);
+            for tenant in &order[at + 1..] {
+                let given = json!({ "clientSecret": acting });
+                let detail = admin_of(&server, tenant).put(&format!("/api/integrations/{ID}"), given).await.expect(200);
+                assert_eq!(detail.json()["hasClientSecret"], true, "{tenant} after {acting}");
+            }
+        }
+        order.reverse();
     }
 }
 

@@ -190,3 +190,18 @@ async fn an_option_on_the_command_line_comes_before_its_variable() {
     let alice = client(&url, &data_dir(&directory), json!({ "sub": "alice", "tenant": "acme" }));
     alice.get(LIST).await.expect(200);
 }
+
+#[tokio::test]
+async fn what_is_answered_to_a_front_end_elsewhere_is_described_too() {
+    let server = Server::start_with(&["--cors-origin", APP]).await;
+    let alice = server.alice();
+    let from_app = |method: &str, path: &str| alice.request(method, path).header("origin", APP);
+    let body = json!({ "name": "Slack", "type": "slack" });
+    let created = from_app("POST", "/api/integrations").json(&body).send().await.expect(201);
+    assert!(created.headers.get_all("vary").iter().any(|vary| vary.to_str().unwrap().contains("origin")));
+    from_app("PUT", "/api/integrations/slack").json(&json!({ "description": "d" })).send().await.expect(200);
+    from_app("PUT", "/api/integrations/slack").json(&json!({ "nmae": "d" })).send().await.expect(422);
+    from_app("GET", "/api/me").send().await.expect(200);
+    from_app("GET", "/livez").send().await.expect(200);
+    from_app("DELETE", "/api/integrations/slack").send().await.expect(204);
+}

@@ -6,7 +6,7 @@ use data_encoding::BASE32_NOPAD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{at_once, check_log_and_views, last_position, with_status};
+use super::{at_once, check_log_and_views, conflicts, last_position, with_status};
 use crate::{
     crash::log,
     harness::{Answer, Client, Request, Server},
@@ -165,6 +165,7 @@ async fn a_refused_create_leaves_no_trace_in_the_log() {
     create(&server.bob(), &other).send().await.expect_problem(403, "not-permitted");
     create(&server.anonymous(), &other).send().await.expect_problem(401, "unauthenticated");
     assert_eq!(log::rows(&server.data_dir()), before);
+    assert_eq!(conflicts(&server).await, "0", "an id is looked up before a slug or a key is made for it");
     let done = create(&alice, &other).send().await.expect(201);
     assert_eq!(done.json()["slug"], "other", "no slug was burnt");
 }
