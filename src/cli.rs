@@ -68,6 +68,9 @@ pub(crate) struct Serve {
     /// Mebibytes that the folded states of integrations may take, which commands are decided on
     #[arg(long, env = "INTEGRATIONS_STATE_CACHE_MIB", value_name = "MIB", default_value_t = 64)]
     pub(crate) state_cache_mib: u64,
+    /// Mebibytes that what reads make may take: who sees what, and bodies as they are sent
+    #[arg(long, env = "INTEGRATIONS_READ_CACHE_MIB", value_name = "MIB", default_value_t = 48)]
+    pub(crate) read_cache_mib: u64,
 }
 
 /// Options of `token`.

@@ -8,12 +8,9 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use events::{
-    ids::Position,
-    store::{EventStore, Health},
-};
+use events::store::{EventStore, Health};
 use http::header;
-use tokio::sync::watch;
+use projector::{store::ReadViews, view::integrations::Integrations};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     conditional::JSON,
@@ -28,7 +25,7 @@ use web::{
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     pub(crate) store: Arc<dyn EventStore>,
-    pub(crate) checkpoint: watch::Receiver<Position>,
+    pub(crate) views: Arc<dyn ReadViews<Integrations>>,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) load: Arc<Load>,
     pub(crate) metrics: Arc<Metrics>,
@@ -89,13 +86,21 @@ async fn livez() -> &'static str {
     get, path = "/readyz", tag = "Service",
     responses((status = 200, description = "It can", content_type = "text/plain", body = String))
 )]
-async fn readyz(State(root): State<Root>) -> Result<&'static str, Problem> {
+async fn readyz(State(root): State<Root>) -> Result<String, Problem> {
     root.readiness.check()?;
     match *root.store.health().borrow() {
-        Health::Ready => Ok("ready\n"),
+        Health::Ready => Ok(ready(root.views.parked().len())),
         Health::Failing | Health::Lost => {
             Err(Problem::retry_after(Kind::NotReady, "Not ready: the event log cannot be written.", 1))
         }
+    }
+}
+
+/// It is: parked streams are for an operator to know, and no reason to take the service away from everybody else.
+fn ready(parked: usize) -> String {
+    match parked {
+        0 => "ready\n".to_owned(),
+        _ => format!("ready, parked streams: {parked}\n"),
     }
 }
 
@@ -105,9 +110,10 @@ async fn readyz(State(root): State<Root>) -> Result<&'static str, Problem> {
     responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String))
 )]
 async fn metrics(State(root): State<Root>) -> Response {
-    let (head, checkpoint) = (root.store.head().borrow().get(), root.checkpoint.borrow().get());
+    let (head, checkpoint) = (root.store.head().borrow().get(), root.views.checkpoint().borrow().get());
     root.metrics.log_position.set(head);
     root.metrics.projection_lag.set(head.saturating_sub(checkpoint));
+    root.metrics.parked_streams.set(root.views.parked().len() as u64);
     root.metrics.requests_in_flight.set(i64::try_from(root.load.in_flight()).unwrap_or(i64::MAX));
     root.metrics.requests_waiting.set(i64::try_from(root.load.waiting()).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], root.metrics.render()).into_response()

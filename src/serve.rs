@@ -146,7 +146,7 @@ fn start(
 ) -> watch::Receiver<Option<Arc<runner::Error>>> {
     let root = Root {
         store: Arc::clone(&parts.store),
-        checkpoint: parts.views.checkpoint(),
+        views: parts.views.clone(),
         readiness: Arc::clone(&parts.readiness),
         load: Arc::clone(&parts.load),
         metrics: Arc::clone(&parts.metrics),
@@ -199,7 +199,7 @@ async fn project(
                 tracing::error!(error = cause as &dyn std::error::Error, "the log cannot be followed; trying again");
                 tokio::time::sleep(PROGRESS_EVERY).await;
             }
-            runner::Error::Events(_) | runner::Error::Stored(_) | runner::Error::Views(_) => return error,
+            runner::Error::Events(_) | runner::Error::Views(_) => return error,
         }
     }
 }
@@ -216,9 +216,10 @@ fn routes(options: &cli::Serve, parts: &Parts, root: &Root, metrics_are_apart: b
         parts.tasks.clone(),
     );
     let views: Arc<dyn ReadViews<Integrations>> = parts.views.clone();
-    let mut api = command::router(Arc::new(handler))
-        .merge(query::router(Arc::new(Queries::new(views, Arc::clone(&parts.store)))))
-        .merge(root::router(root.clone()));
+    let settings = query::Settings { cache_bytes: options.read_cache_mib * 1_024 * 1_024 };
+    let queries = Queries::new(views, Arc::clone(&parts.store), settings);
+    let mut api =
+        command::router(Arc::new(handler)).merge(query::router(Arc::new(queries))).merge(root::router(root.clone()));
     if !metrics_are_apart {
         api = api.merge(root::metrics_router(root.clone()));
     }
@@ -254,8 +255,6 @@ async fn wait(
         failed = ended.wait_for(Option::is_some) => {
             let error = failed.ok().and_then(|error| error.clone());
             Err(match error {
-                // A newer release wrote the log, or somebody changed it: no restart mends that.
-                Some(error) if matches!(*error, runner::Error::Stored(_)) => Failure::Configuration(anyhow!(error)),
                 Some(error) => Failure::Service(anyhow!(error)),
                 None => Failure::Service(anyhow!("the view has ended")),
             })

@@ -9,11 +9,11 @@ use std::{
 use events::{
     envelope::{Digest, Fingerprint, Metadata, NewEvent, Place, new_event_id},
     event::{IconType, IntegrationEvent},
-    ids::{BlobId, IntegrationId, IntegrationRef, Revision},
+    ids::{BlobId, IntegrationId, Revision},
     integration::{Fact, LastEvent},
     principal::Principal,
     seal::SecretPlace,
-    store::{Appended, Direction, Error as StoreError, EventStore, ExpectedRevision, StreamWrite},
+    store::{Appended, Error as StoreError, EventStore, ExpectedRevision, StreamWrite},
     stored::{self, Store as _},
     stream::StreamName,
     time::Timestamp,
@@ -32,8 +32,10 @@ use crate::{
 };
 
 mod create;
+mod load;
 mod slugs;
 
+use load::Source;
 use slugs::Holder;
 
 /// How often a command meets another's before it gives up.
@@ -118,21 +120,21 @@ pub(crate) enum Error {
     /// An event of the integration cannot be read.
     #[error("an event cannot be read")]
     Stored(#[from] stored::Error),
+    /// The integration has an event that this release cannot read.
+    #[error("the integration's stream is parked")]
+    Parked {
+        /// What is known of it: its state before that event.
+        known: Arc<Aggregate>,
+        /// The event.
+        #[source]
+        cause: stored::Error,
+    },
 }
 
 impl From<Rejection> for Error {
     fn from(rejection: Rejection) -> Self {
         Self::Rejected(rejection)
     }
-}
-
-/// Where a state comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Source {
-    /// From the cache if it is there: an append proves it.
-    Cache,
-    /// From the store.
-    Store,
 }
 
 impl Handler {
@@ -161,27 +163,6 @@ impl Handler {
             metrics,
             tasks,
         }
-    }
-
-    /// Which integration a path means, if the caller may see it and do what he needs to.
-    pub(crate) async fn admit(
-        &self,
-        caller: &Principal,
-        reference: &IntegrationRef,
-        need: &Need,
-    ) -> Result<IntegrationId, Error> {
-        let id = match reference {
-            IntegrationRef::Id(id) => *id,
-            IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
-        };
-        let stream = StreamName::integration(&caller.tenant, id);
-        let state = self.peek(&stream, Source::Cache).await?;
-        let admitted = decide::admit(&state, caller, need).map(|_| id);
-        if admitted.is_err() && !self.store.is_sole_writer() {
-            let state = self.peek(&stream, Source::Store).await?;
-            return Ok(decide::admit(&state, caller, need).map(|_| id)?);
-        }
-        Ok(admitted?)
     }
 
     /// Does what is wanted, and answers the state after it. Goes on when the client goes away: a state that was
@@ -368,31 +349,6 @@ impl Handler {
                 }
             }
         }
-    }
-
-    /// The state of an integration whose turn it is: nobody else appends to it from here, so that what is cached is
-    /// never older than what this process knows.
-    async fn load(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
-        let state = self.peek(stream, source).await?;
-        if *state != Aggregate::Absent {
-            self.states.insert(stream.clone(), Arc::clone(&state));
-        }
-        Ok(state)
-    }
-
-    /// The state of an integration whose turn it need not be.
-    async fn peek(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
-        if source == Source::Cache
-            && let Some(state) = self.states.get(stream)
-        {
-            return Ok(state);
-        }
-        let events = self.store.read_stream(stream, Direction::ForwardsFrom(Revision::FIRST), usize::MAX).await?;
-        let mut state = Aggregate::Absent;
-        for recorded in &events {
-            state = aggregate::evolve(state, &stored::integration_fact(recorded)?);
-        }
-        Ok(Arc::new(state))
     }
 
     /// Waits until it is this command's turn on the integration: commands of one process never conflict.

@@ -65,14 +65,22 @@ impl Janitor {
         let mut checkpoint = self.checkpoint().await?;
         let mut subscription = self.store.subscribe(checkpoint.position, &[Kind::Integration]);
         let (mut reached, mut has_worked, mut written) = (checkpoint.position, false, Instant::now());
+        // A later release cleans up after an event that this one cannot read: it must begin before it.
+        let mut is_held = false;
         loop {
             match subscription.next().await? {
                 Message::CaughtUp => {}
-                Message::Checkpoint(position) => reached = position,
+                Message::Checkpoint(position) if !is_held => reached = position,
+                Message::Checkpoint(_) => {}
                 Message::Events(events) => {
                     for recorded in &events {
-                        has_worked |= self.clean(&stored::integration_fact(recorded)?).await?;
-                        reached = recorded.position;
+                        match stored::integration_fact(recorded) {
+                            Ok(fact) => has_worked |= self.clean(&fact).await?,
+                            Err(_) => is_held = true,
+                        }
+                        if !is_held {
+                            reached = recorded.position;
+                        }
                     }
                 }
             }

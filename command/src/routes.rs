@@ -334,6 +334,10 @@ impl From<Error> for Problem {
                 let detail = "It may have been done: repeat it with the same id or key.";
                 Self::retry_after(Kind::OutcomeUnknown, detail, 1).with_cause(StoreError::OutcomeUnknown(cause))
             }
+            Error::Parked { .. } => {
+                let detail = "A newer release of the service changed it, and this one cannot. Nothing was done.";
+                Self::retry_after(Kind::Unavailable, detail, 60).with_cause(error)
+            }
             Error::Store(_) | Error::Keys(_) | Error::Stored(_) => {
                 Self::retry_after(Kind::Unavailable, AWAY, 1).with_cause(error)
             }

@@ -1,8 +1,10 @@
-//! The runner: feeds a view from the log, batch by batch, each with its checkpoint.
+//! The runner: feeds a view from the log, batch by batch, each with its checkpoint. A stream with an event that this
+//! release cannot read is parked: its documents stay as they were, and everything else goes on.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use events::{
+    envelope::RecordedEvent,
     ids::Position,
     integration::{Fact, LastEvent},
     store::{Error as EventStoreError, EventStore, Message},
@@ -12,7 +14,7 @@ use events::{
 use thiserror::Error;
 
 use crate::{
-    store::{self, Batch, TenantChanges, WriteViews},
+    store::{self, Batch, Parked, ParkedStreams, TenantChanges, WriteViews},
     view::View,
 };
 
@@ -22,9 +24,6 @@ pub enum Error {
     /// The event store failed.
     #[error("cannot follow the log")]
     Events(#[from] EventStoreError),
-    /// An event cannot be read.
-    #[error(transparent)]
-    Stored(#[from] stored::Error),
     /// The view store refused.
     #[error("cannot write the view")]
     Views(#[from] store::Error),
@@ -33,7 +32,7 @@ pub enum Error {
 /// What a runner tells while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Everything up to here is in the view.
+    /// Everything up to here is in the view, but for what is parked.
     Reached(Position),
     /// Everything that was in the log is in the view; what follows is new.
     CaughtUp,
@@ -49,29 +48,55 @@ pub async fn run<V: View>(
     mut tell: impl FnMut(Progress) + Send,
 ) -> Result<std::convert::Infallible, Error> {
     let mut position = *views.checkpoint().borrow();
+    let mut parked = ParkedStreams::clone(&views.parked());
     let mut subscription = events.subscribe(position, &[Kind::Integration]);
     loop {
-        match subscription.next().await? {
-            Message::Events(recorded) => {
-                let facts = recorded.iter().map(stored::integration_fact).collect::<Result<Vec<_>, _>>()?;
-                let batch = fold(views, position, &facts);
-                position = batch.through;
-                views.write(batch)?;
-                tell(Progress::Reached(position));
+        let batch = match subscription.next().await? {
+            Message::Events(recorded) => read_batch(views, position, &recorded, &mut parked),
+            Message::Checkpoint(through) => Batch::empty(position, through),
+            Message::CaughtUp => {
+                tell(Progress::CaughtUp);
+                continue;
             }
-            Message::Checkpoint(through) => {
-                views.write(Batch { from: position, through, tenants: BTreeMap::new() })?;
-                position = through;
-                tell(Progress::Reached(position));
+        };
+        position = batch.through;
+        views.write(batch)?;
+        tell(Progress::Reached(position));
+    }
+}
+
+/// What a page of the log changes, and what it parks.
+fn read_batch<V: View>(
+    views: &dyn WriteViews<V>,
+    from: Position,
+    recorded: &[RecordedEvent],
+    parked: &mut ParkedStreams,
+) -> Batch<V> {
+    let (mut facts, mut now_parked) = (Vec::with_capacity(recorded.len()), Vec::new());
+    for event in recorded {
+        // What comes behind an event that cannot be read is held back with it.
+        if parked.contains_key(&event.stream) {
+            continue;
+        }
+        match stored::integration_fact(event) {
+            Ok(fact) => facts.push(fact),
+            Err(cause) => {
+                let (stream, revision) = (event.stream.clone(), event.revision);
+                let cause = &cause as &dyn std::error::Error;
+                tracing::error!(view = V::NAME, %stream, %revision, cause, "a stream is parked at an event that this release cannot read");
+                parked.insert(stream.clone(), revision);
+                let tenant = stream.integration_of().map(|(tenant, _)| tenant);
+                now_parked.push(Parked { tenant, stream, revision });
             }
-            Message::CaughtUp => tell(Progress::CaughtUp),
         }
     }
+    let through = recorded.last().map_or(from, |last| last.position);
+    Batch { through, parked: now_parked, ..fold(views, from, &facts) }
 }
 
 /// What a batch of facts changes, folded key by key in memory.
 pub fn fold<V: View>(views: &dyn WriteViews<V>, from: Position, facts: &[Fact]) -> Batch<V> {
-    let mut batch = Batch { from, through: from, tenants: BTreeMap::<_, TenantChanges<V>>::new() };
+    let mut batch = Batch::empty(from, from);
     let mut snapshots = BTreeMap::new();
     for fact in facts {
         batch.through = fact.position;

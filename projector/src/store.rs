@@ -5,13 +5,15 @@
 //!   that stands elsewhere refuses it. So each event takes effect exactly once, whatever crashes.
 //! - A reader has an immutable [`Snapshot`] of one tenant: one version, whatever is written meanwhile.
 //! - The checkpoint that readers wait for moves after the snapshots.
+//! - A parked stream stays parked, at the first event that could not be read, and changes no document any more.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use events::{
     envelope::Digest,
-    ids::{Position, TenantId},
+    ids::{Position, Revision, TenantId},
     integration::LastEvent,
+    stream::StreamName,
 };
 use imbl::OrdMap;
 use thiserror::Error;
@@ -42,7 +44,31 @@ pub struct Batch<V: View> {
     pub through: Position,
     /// What changes for each tenant that one of its events touches.
     pub tenants: BTreeMap<TenantId, TenantChanges<V>>,
+    /// Streams that are parked from now on.
+    pub parked: Vec<Parked>,
 }
+
+impl<V: View> Batch<V> {
+    /// A batch that changes nothing but the checkpoint.
+    #[must_use]
+    pub fn empty(from: Position, through: Position) -> Self {
+        Self { from, through, tenants: BTreeMap::new(), parked: Vec::new() }
+    }
+}
+
+/// A stream with an event that this release cannot read: its documents stay as they were before that event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parked {
+    /// Whose stream it is; `None` when its name does not tell.
+    pub tenant: Option<TenantId>,
+    /// The stream.
+    pub stream: StreamName,
+    /// The event that cannot be read.
+    pub revision: Revision,
+}
+
+/// A tenant's parked streams, each with the first event of it that cannot be read.
+pub type ParkedStreams = BTreeMap<StreamName, Revision>;
 
 /// What a batch changes for a tenant.
 pub struct TenantChanges<V: View> {
@@ -72,6 +98,8 @@ pub struct Snapshot<V: View> {
     pub documents: OrdMap<V::Key, V::Document>,
     /// Other ways to find them.
     pub index: V::Index,
+    /// Streams whose newest events are not shown.
+    pub parked: Arc<ParkedStreams>,
 }
 
 impl<V: View> Snapshot<V> {
@@ -98,17 +126,26 @@ impl<V: View> Snapshot<V> {
         }
         self.last = Some(changes.last);
     }
+
+    fn park(&mut self, stream: StreamName, revision: Revision) {
+        Arc::make_mut(&mut self.parked).entry(stream).or_insert(revision);
+    }
 }
 
 impl<V: View> Default for Snapshot<V> {
     fn default() -> Self {
-        Self { last: None, documents: OrdMap::new(), index: V::Index::default() }
+        Self { last: None, documents: OrdMap::new(), index: V::Index::default(), parked: Arc::default() }
     }
 }
 
 impl<V: View> Clone for Snapshot<V> {
     fn clone(&self) -> Self {
-        Self { last: self.last, documents: self.documents.clone(), index: self.index.clone() }
+        Self {
+            last: self.last,
+            documents: self.documents.clone(),
+            index: self.index.clone(),
+            parked: Arc::clone(&self.parked),
+        }
     }
 }
 
@@ -125,6 +162,9 @@ pub trait ReadViews<V: View>: Send + Sync + fmt::Debug {
 
     /// The checkpoint, as it moves.
     fn checkpoint(&self) -> watch::Receiver<Position>;
+
+    /// Every parked stream.
+    fn parked(&self) -> Arc<ParkedStreams>;
 }
 
 /// The writing half: what the runner feeds.

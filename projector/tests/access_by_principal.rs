@@ -1,7 +1,7 @@
 //! A second view: what each user and team can reach. One event touches several keys of it, and it is one file.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use events::{
     envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
@@ -161,12 +161,6 @@ async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, 
 }
 
 /// Why the runner ended.
-async fn run_to_its_end(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>) -> runner::Error {
-    let run = runner::run(store, views, |_| ());
-    let Err(error) = tokio::time::timeout(Duration::from_secs(10), run).await.expect("it does not go on");
-    error
-}
-
 /// Who can reach what, as text.
 fn reachable(views: &MemoryViews<AccessByPrincipal>) -> Vec<String> {
     let snapshot = views.snapshot(&tenant());
@@ -232,22 +226,11 @@ async fn the_checkpoint_moves_on_events_of_no_interest_and_changes_no_version() 
 }
 
 #[tokio::test]
-async fn an_event_of_an_unknown_version_ends_the_runner() {
-    let mut log = Log::open();
-    let form = StoredForm { event_type: "IntegrationCreated.v99", data: "{}".into() };
-    log.append_form(StreamName::integration(&tenant(), id(1)), form).await;
-    let views = MemoryViews::<AccessByPrincipal>::default();
-    let error = run_to_its_end(&log.store, &views).await;
-    assert!(matches!(error, runner::Error::Stored(_)), "{error:?}");
-    assert_eq!(*views.checkpoint().borrow(), Position::START);
-}
-
-#[tokio::test]
 async fn a_runner_goes_on_from_the_checkpoint_and_sees_nothing_of_what_was_before() {
     let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
     let first = log.append(id(1), created("alice")).await;
     let last = log.append(id(2), created("bob")).await;
-    views.write(Batch { from: Position::START, through: first, tenants: BTreeMap::new() }).unwrap();
+    views.write(Batch::empty(Position::START, first)).unwrap();
     run_until(&log.store, &views, last).await;
     assert_eq!(reachable(&views), ["bob 02:3"]);
     // Nor does it see again what it saw when it ran before.
@@ -258,9 +241,10 @@ async fn a_runner_goes_on_from_the_checkpoint_and_sees_nothing_of_what_was_befor
 }
 
 #[tokio::test]
-async fn an_event_that_cannot_be_read_ends_the_runner_and_leaves_the_view_where_it_was() {
-    let broken: [(&str, &str); 4] = [
+async fn an_event_that_cannot_be_read_parks_its_stream_and_nothing_else() {
+    let broken: [(&str, &str); 5] = [
         ("IntegrationPaused.v1", "{}"),
+        ("IntegrationCreated.v99", "{}"),
         ("IntegrationShared.v99", r#"{"principal":"bob","level":1}"#),
         ("IntegrationShared.v1", r#"{"principal":"bob"}"#),
         ("IntegrationShared.v1", "no json"),
@@ -269,12 +253,32 @@ async fn an_event_that_cannot_be_read_ends_the_runner_and_leaves_the_view_where_
         let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
         let before = log.append(id(1), created("alice")).await;
         run_until(&log.store, &views, before).await;
+        assert!(views.parked().is_empty());
         let form = StoredForm { event_type, data: data.into() };
-        log.append_form(StreamName::integration(&tenant(), id(1)), form).await;
-        // What comes behind it is not taken without it.
-        log.append(id(2), created("bob")).await;
-        let error = run_to_its_end(&log.store, &views).await;
-        assert!(matches!(error, runner::Error::Stored(_)), "{event_type} {data}: {error:?}");
-        assert_eq!((reachable(&views), *views.checkpoint().borrow()), (vec!["alice 01:3".to_owned()], before));
+        let stream = StreamName::integration(&tenant(), id(1));
+        log.append_form(stream.clone(), form).await;
+        // What comes behind it in its stream is held back with it; other streams go on.
+        log.append(id(1), shared("carol", Level::Read)).await;
+        let other = log.append(id(2), created("bob")).await;
+        let last = log.append(id(1), unshared("carol", Level::Read)).await;
+        run_until(&log.store, &views, last).await;
+        assert_eq!(reachable(&views), ["alice 01:3", "bob 02:3"], "{event_type} {data}");
+        let parked = BTreeMap::from([(stream, Revision::new(1))]);
+        assert_eq!((&*views.parked(), &*views.snapshot(&tenant()).parked), (&parked, &parked));
+        assert_eq!((views.snapshot(&tenant()).position(), *views.checkpoint().borrow()), (other, last));
+        // A runner that starts again holds it back too.
+        let again = log.append(id(1), shared("dave", Level::Read)).await;
+        run_until(&log.store, &views, again).await;
+        assert_eq!((reachable(&views).len(), &*views.parked()), (2, &parked));
     }
+}
+
+#[tokio::test]
+async fn a_stream_whose_name_tells_no_tenant_is_parked_too() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let stream = StreamName::parse("integration-nobody").unwrap();
+    let last = log.append_form(stream.clone(), created("alice").to_stored()).await;
+    run_until(&log.store, &views, last).await;
+    assert_eq!(*views.parked(), BTreeMap::from([(stream, Revision::FIRST)]));
+    assert!(reachable(&views).is_empty() && views.snapshot(&tenant()).parked.is_empty());
 }

@@ -124,7 +124,7 @@ proptest! {
             let (snapshot, expected) = (views.snapshot(&tenant(number)), by_itself(&facts, &tenant(number)));
             let shown: BTreeMap<_, _> = snapshot.documents.iter().map(|(id, document)| (*id, Integration::clone(document))).collect();
             prop_assert_eq!(&shown, &expected);
-            prop_assert_eq!(snapshot.index.get(&slug()), expected.keys().next().copied());
+            prop_assert_eq!(snapshot.index.by_slug(&slug()), expected.keys().next().copied());
             let last = facts.iter().rfind(|fact| fact.tenant == tenant(number));
             let change = last.map_or("0-00000000".to_owned(), |fact| format!("{}-{}", fact.position, fact.hash.short()));
             prop_assert_eq!(snapshot.change(), change);
@@ -175,11 +175,11 @@ mod suite {
         let document = is_there.then(|| Arc::new(evolve(None, &fact).unwrap()));
         let changes = TenantChanges { last: last(through), documents: BTreeMap::from([(id(number), document)]) };
         let tenants = BTreeMap::from([(tenant(of_tenant), changes)]);
-        Batch { from: Position::new(from), through: Position::new(through), tenants }
+        Batch { tenants, ..Batch::empty(Position::new(from), Position::new(through)) }
     }
 
     fn nothing(from: u64, through: u64) -> Batch<Integrations> {
-        Batch { from: Position::new(from), through: Position::new(through), tenants: BTreeMap::new() }
+        Batch::empty(Position::new(from), Position::new(through))
     }
 
     pub(super) fn a_tenant_that_was_never_seen_is_empty_at_version_0(store: &Store) {
@@ -191,7 +191,7 @@ mod suite {
     pub(super) fn a_batch_changes_documents_index_version_and_checkpoint(store: &Store) {
         store.write(batch(0, 3, 0, 1, true)).unwrap();
         let snapshot = store.snapshot(&tenant(0));
-        assert_eq!((snapshot.documents.len(), snapshot.index.get(&slug())), (1, Some(id(1))));
+        assert_eq!((snapshot.documents.len(), snapshot.index.by_slug(&slug())), (1, Some(id(1))));
         assert_eq!((snapshot.last, *store.checkpoint().borrow()), (Some(last(3)), Position::new(3)));
     }
 
@@ -224,7 +224,7 @@ mod suite {
         store.write(batch(0, 1, 0, 1, true)).unwrap();
         store.write(batch(1, 2, 0, 1, false)).unwrap();
         let snapshot = store.snapshot(&tenant(0));
-        assert!(snapshot.documents.is_empty() && snapshot.index.get(&slug()).is_none());
+        assert!(snapshot.documents.is_empty() && snapshot.index.by_slug(&slug()).is_none());
         assert_eq!(snapshot.position(), Position::new(2));
     }
 
@@ -249,7 +249,7 @@ mod suite {
         store.write(both).unwrap();
         for (number, holder) in [(0, 1), (1, 2)] {
             let snapshot = store.snapshot(&tenant(number));
-            assert_eq!((snapshot.index.get(&slug()), snapshot.last), (Some(id(holder)), Some(last(2))));
+            assert_eq!((snapshot.index.by_slug(&slug()), snapshot.last), (Some(id(holder)), Some(last(2))));
         }
         let (mut both, other) = (batch(1, 3, 0, 1, false), batch(1, 3, 1, 2, false));
         both.tenants.extend(other.tenants);

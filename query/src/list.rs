@@ -2,8 +2,14 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use events::integration::Integration;
-use projector::{store::Snapshot, view::integrations::Integrations};
+use events::{ids::LibraryId, integration::Integration, principal::Principal};
+use projector::{
+    store::Snapshot,
+    view::integrations::{
+        Integrations,
+        by_name::{ByName, Place},
+    },
+};
 use web::{
     params::{Params, Times},
     problem::Problem,
@@ -47,9 +53,6 @@ pub(crate) struct Sort {
 }
 
 impl Sort {
-    /// By name, ascending.
-    pub(crate) const BY_NAME: Self = Self { key: SortKey::Name, way: Way::Ascending };
-
     /// The order that the query asks for.
     pub(crate) fn of(params: &Params) -> Result<Option<Self>, Problem> {
         let Some(text) = params.one("sort") else {
@@ -67,6 +70,11 @@ impl Sort {
             }
         };
         Ok(Some(Self { key, way }))
+    }
+
+    /// Whether it is how visible sets are sorted anyway.
+    fn is_by_name(self) -> bool {
+        self.key == SortKey::Name && self.way == Way::Ascending
     }
 
     /// Sorts integrations; ties by id ascending either way.
@@ -118,16 +126,15 @@ impl Filter {
         })
     }
 
-    /// The integrations among `visible` that it lets through, in the order asked for, else by relevance, else by name.
-    pub(crate) fn find<'a>(
-        &self,
-        visible: impl Iterator<Item = &'a Arc<Integration>>,
-        sort: Option<Sort>,
-    ) -> Vec<&'a Arc<Integration>> {
-        let passing = visible.filter(|integration| self.passes(integration));
+    /// The integrations among `visible`, which are sorted by name, that it lets through: in the order asked for, else by
+    /// relevance, else by name.
+    pub(crate) fn find<'a>(&self, visible: &'a [Arc<Integration>], sort: Option<Sort>) -> Vec<&'a Arc<Integration>> {
+        let passing = visible.iter().filter(|integration| self.passes(integration));
         let Some(search) = &self.search else {
             let mut found: Vec<_> = passing.collect();
-            sort.unwrap_or(Sort::BY_NAME).sort(&mut found);
+            if let Some(sort) = sort.filter(|sort| !sort.is_by_name()) {
+                sort.sort(&mut found);
+            }
             return found;
         };
         let rank = |integration: &'a Arc<Integration>| {
@@ -156,25 +163,37 @@ impl Filter {
     }
 }
 
-/// The integrations of a tenant that are not embedded and that the principal may see.
-pub(crate) fn visible<'a>(
-    snapshot: &'a Snapshot<Integrations>,
-    principal: &'a events::principal::Principal,
-) -> impl Iterator<Item = &'a Arc<Integration>> {
-    let seen = snapshot.documents.values().filter(move |integration| integration.level_of(principal).is_some());
-    seen.filter(|integration| integration.library.is_none())
+/// The integrations of a tenant that are not embedded and that the principal may see, by name.
+pub(crate) fn visible(snapshot: &Snapshot<Integrations>, principal: &Principal) -> Vec<Arc<Integration>> {
+    let known = |place: &Place| snapshot.documents.get(&place.id).cloned();
+    let index = &snapshot.index;
+    if principal.permissions.admin {
+        return index.all().iter().filter_map(known).collect();
+    }
+    let ids = std::iter::once(&principal.id).chain(&principal.groups);
+    let sets: Vec<&ByName> = ids.filter_map(|id| index.reachable(id)).collect();
+    if let [only] = sets.as_slice() {
+        return only.iter().filter_map(known).collect();
+    }
+    let mut places: Vec<&Place> = sets.into_iter().flat_map(ByName::iter).collect();
+    places.sort();
+    places.dedup();
+    places.into_iter().filter_map(known).collect()
 }
 
 /// The integrations of a library that the principal may see, in order.
 pub(crate) fn embedded<'a>(
     snapshot: &'a Snapshot<Integrations>,
-    principal: &'a events::principal::Principal,
-    library: &'a events::ids::LibraryId,
+    principal: &Principal,
+    library: &LibraryId,
     sort: Option<Sort>,
 ) -> Vec<&'a Arc<Integration>> {
-    let seen = snapshot.documents.values().filter(move |integration| integration.level_of(principal).is_some());
-    let mut found: Vec<_> = seen.filter(|integration| integration.library.as_ref() == Some(library)).collect();
-    sort.unwrap_or(Sort::BY_NAME).sort(&mut found);
+    let places = snapshot.index.embedded(library).into_iter().flat_map(ByName::iter);
+    let all = places.filter_map(|place| snapshot.documents.get(&place.id));
+    let mut found: Vec<_> = all.filter(|integration| integration.level_of(principal).is_some()).collect();
+    if let Some(sort) = sort {
+        sort.sort(&mut found);
+    }
     found
 }
 

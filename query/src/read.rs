@@ -7,7 +7,7 @@ use events::{
     envelope::Digest,
     event::IconSet,
     ids::IntegrationRef,
-    integration::Integration,
+    integration::{FOLD_VERSION, Integration},
     principal::Principal,
     store::{Direction, Error as StoreError, EventStore},
     stream::StreamName,
@@ -20,9 +20,16 @@ use projector::{
 };
 use tokio::time::{Instant, timeout_at};
 use web::{
+    bearer::Caller,
+    conditional::{Audience, Coding, Shape},
     incoming::Incoming,
     position::{Freshness, INTEGRATION_POSITION, PREFERENCE_APPLIED, header_value},
     problem::{Kind, Problem},
+};
+
+use crate::{
+    cache::{Key, ReadCache},
+    list,
 };
 
 /// Bytes that icons may take in memory.
@@ -36,12 +43,20 @@ pub struct Queries {
     views: Arc<dyn ReadViews<Integrations>>,
     events: Arc<dyn EventStore>,
     icons: Cache<Digest, Bytes>,
+    pub(crate) cache: ReadCache,
+}
+
+/// What an operator may set.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Bytes that visible sets and bodies may take.
+    pub cache_bytes: u64,
 }
 
 /// A tenant as the caller asked for it.
 #[derive(Debug)]
 pub(crate) struct Reading {
-    pub(crate) principal: Principal,
+    caller: Arc<Caller>,
     pub(crate) snapshot: Arc<Snapshot<Integrations>>,
     applied: Option<u64>,
     /// A bad position is told after what the caller may not see.
@@ -51,14 +66,15 @@ pub(crate) struct Reading {
 impl Queries {
     /// Queries over views, with the log for what views do not hold.
     #[must_use]
-    pub fn new(views: Arc<dyn ReadViews<Integrations>>, events: Arc<dyn EventStore>) -> Self {
+    pub fn new(views: Arc<dyn ReadViews<Integrations>>, events: Arc<dyn EventStore>, settings: Settings) -> Self {
         let weight = |_: &Digest, bytes: &Bytes| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        Self { views, events, icons: Cache::builder().max_capacity(ICONS_BYTES_MAX).weigher(weight).build() }
+        let icons = Cache::builder().max_capacity(ICONS_BYTES_MAX).weigher(weight).build();
+        Self { views, events, icons, cache: ReadCache::new(settings.cache_bytes) }
     }
 
     /// The caller's tenant, once it has reached the position that he asks for.
     pub(crate) async fn read(&self, incoming: &Incoming) -> Result<Reading, Problem> {
-        let principal = incoming.principal()?;
+        let caller = incoming.caller()?;
         let (applied, fault) = match Freshness::of(&incoming.headers) {
             // Only a read waits for a position.
             _ if !incoming.is_read() => (None, None),
@@ -69,8 +85,8 @@ impl Queries {
             }
             Err(problem) => (None, Some(problem)),
         };
-        let snapshot = self.views.snapshot(&principal.tenant);
-        Ok(Reading { principal, snapshot, applied, fault })
+        let snapshot = self.views.snapshot(&caller.principal.tenant);
+        Ok(Reading { caller, snapshot, applied, fault })
     }
 
     async fn wait(&self, incoming: &Incoming, freshness: Freshness) -> Result<(), Problem> {
@@ -88,6 +104,14 @@ impl Queries {
         }
     }
 
+    /// All that the caller may see and that is not embedded, by name.
+    pub(crate) fn visible(&self, reading: &Reading) -> Arc<[Arc<Integration>]> {
+        let shape = reading.collection("visible", "").digest(Coding::Identity);
+        let principal = reading.principal();
+        let key = Key::of(&principal.tenant, "", &reading.snapshot.change(), shape);
+        self.cache.visible(key, || list::visible(&reading.snapshot, principal))
+    }
+
     /// The bytes of an integration's icon, and the icon that they are of. The reading goes on to a newer state when the
     /// bytes of the one that it has are gone.
     pub(crate) async fn icon(
@@ -103,7 +127,7 @@ impl Queries {
             let Some(icon) = integration.icon.clone() else {
                 return Ok(None);
             };
-            if let Some(bytes) = self.blob(&reading.principal, integration, &icon).await? {
+            if let Some(bytes) = self.blob(reading.principal(), integration, &icon).await? {
                 return Ok(Some((icon, bytes)));
             }
             // Its bytes are gone: a newer event of the integration, which the view has not seen yet, tells why.
@@ -111,7 +135,7 @@ impl Queries {
             if !matches!(moved, Ok(Ok(()))) {
                 return Err(Problem::retry_after(Kind::Unavailable, "The icon is being replaced.", 1));
             }
-            reading.snapshot = self.views.snapshot(&reading.principal.tenant);
+            reading.snapshot = self.views.snapshot(&reading.principal().tenant);
         }
     }
 
@@ -143,14 +167,25 @@ impl Queries {
 }
 
 impl Reading {
+    /// Who asks.
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.caller.principal
+    }
+
+    /// The shape of a collection.
+    pub(crate) fn collection<'a>(&'a self, resource: &'a str, query: &'a str) -> Shape<'a> {
+        let audience = Audience { principal: self.principal(), parked: &self.snapshot.parked };
+        Shape { resource, version: FOLD_VERSION, query, audience: Some(audience) }
+    }
+
     /// The integration that a path names, if the caller may see it.
     pub(crate) fn visible(&self, reference: &IntegrationRef) -> Result<&Arc<Integration>, Problem> {
         let id = match reference {
             IntegrationRef::Id(id) => Some(*id),
-            IntegrationRef::Slug(slug) => self.snapshot.index.get(slug),
+            IntegrationRef::Slug(slug) => self.snapshot.index.by_slug(slug),
         };
         let found = id.and_then(|id| self.snapshot.documents.get(&id));
-        found.filter(|integration| integration.level_of(&self.principal).is_some()).ok_or_else(Problem::not_found)
+        found.filter(|integration| integration.level_of(self.principal()).is_some()).ok_or_else(Problem::not_found)
     }
 
     /// Tells what was wrong with the position asked for.

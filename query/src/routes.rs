@@ -13,7 +13,7 @@ use events::{
     integration::{FOLD_VERSION, Integration},
     principal::Level,
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -29,6 +29,7 @@ use web::{
 };
 
 use crate::{
+    cache::Key,
     hal::{
         DriverCollection, DriverItem, IntegrationCollection, PAGE_PARAMS, Page, PageLinks, ShareCollection, ShareItem,
         principal_type,
@@ -58,6 +59,50 @@ pub fn router(queries: Arc<Queries>) -> OpenApiRouter {
         .routes(routes!(me))
         .with_state(Arc::clone(&queries));
     built.merge(not_built::router(queries))
+}
+
+/// Answers with a thing of the tenant in a state and a shape: 304, what is kept of it, or what `render` gives.
+fn answer(
+    queries: &Queries,
+    reading: &Reading,
+    headers: &HeaderMap,
+    (thing, change): (&str, &str),
+    shape: Shape<'_>,
+    media_type: HeaderValue,
+    render: impl FnOnce() -> Vec<u8>,
+) -> Response {
+    let conditional = Conditional::of(headers);
+    let coding = conditional.coding();
+    let shape = shape.digest(coding);
+    let key = Key::of(&reading.principal().tenant, thing, change, shape);
+    let encoded = || queries.cache.body(key, || coding.encode(render()));
+    finish(reading, conditional.answer(change, shape, media_type, encoded))
+}
+
+/// Answers with a collection.
+fn answer_collection(
+    queries: &Queries,
+    reading: &Reading,
+    headers: &HeaderMap,
+    shape: Shape<'_>,
+    media_type: HeaderValue,
+    render: impl FnOnce() -> Vec<u8>,
+) -> Response {
+    answer(queries, reading, headers, ("", &reading.snapshot.change()), shape, media_type, render)
+}
+
+/// Answers with one integration or a part of it.
+fn answer_integration(
+    queries: &Queries,
+    reading: &Reading,
+    headers: &HeaderMap,
+    integration: &Integration,
+    shape: Shape<'_>,
+    media_type: HeaderValue,
+    render: impl FnOnce() -> Vec<u8>,
+) -> Response {
+    let (thing, change) = (integration.id.to_string(), integration.last.change());
+    answer(queries, reading, headers, (&thing, &change), shape, media_type, render)
 }
 
 /// Adds to an answer what it says of the state that it shows.
@@ -91,15 +136,13 @@ async fn list(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
     let (page, sort, filter) = (Page::of(&params)?, Sort::of(&params)?, Filter::of(&params)?);
     reading.check()?;
     let query = params.query_string(&[]);
-    let shape = collection_shape("integrations", &query, &reading);
-    Ok(finish(
-        &reading,
-        Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, HAL, || {
-            let found = filter.find(list::visible(&reading.snapshot, &reading.principal), sort);
-            let links = PageLinks::of("/api/integrations", &params, page, found.len());
-            to_json(&page_of(&found, page, links))
-        }),
-    ))
+    let shape = reading.collection("integrations", &query);
+    Ok(answer_collection(&queries, &reading, &incoming.headers, shape, HAL, || {
+        let visible = queries.visible(&reading);
+        let found = filter.find(&visible, sort);
+        let links = PageLinks::of("/api/integrations", &params, page, found.len());
+        to_json(&page_of(&found, page, links))
+    }))
 }
 
 /// List integrations flat, with tags and sharing
@@ -113,15 +156,11 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
     let mut reading = queries.read(&incoming).await?;
     incoming.query(&[])?;
     reading.check()?;
-    let shape = collection_shape("integrations-list", "", &reading);
-    Ok(finish(
-        &reading,
-        Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, JSON, || {
-            let mut found: Vec<_> = list::visible(&reading.snapshot, &reading.principal).collect();
-            Sort::BY_NAME.sort(&mut found);
-            to_json(&found.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
-        }),
-    ))
+    let shape = reading.collection("integrations-list", "");
+    Ok(answer_collection(&queries, &reading, &incoming.headers, shape, JSON, || {
+        let visible = queries.visible(&reading);
+        to_json(&visible.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
+    }))
 }
 
 /// List the embedded integrations of a library
@@ -142,16 +181,13 @@ async fn library(State(queries): Read, incoming: Incoming) -> Result<Response, P
     let (page, sort) = (Page::of(&params)?, Sort::of(&params)?);
     reading.check()?;
     let (query, resource) = (params.query_string(&[]), format!("library/{library}"));
-    let shape = collection_shape(&resource, &query, &reading);
-    Ok(finish(
-        &reading,
-        Conditional::of(&incoming.headers).answer(&reading.snapshot.change(), shape, HAL, || {
-            let found = list::embedded(&reading.snapshot, &reading.principal, &library, sort);
-            let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
-            let links = PageLinks::of(&path, &params, page, found.len());
-            to_json(&page_of(&found, page, links))
-        }),
-    ))
+    let shape = reading.collection(&resource, &query);
+    Ok(answer_collection(&queries, &reading, &incoming.headers, shape, HAL, || {
+        let found = list::embedded(&reading.snapshot, reading.principal(), &library, sort);
+        let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
+        let links = PageLinks::of(&path, &params, page, found.len());
+        to_json(&page_of(&found, page, links))
+    }))
 }
 
 /// Get an integration with full details
@@ -172,12 +208,8 @@ async fn detail(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     }
     incoming.query(&[("at", web::params::Times::Once)])?;
     reading.check()?;
-    let conditional = Conditional::of(&incoming.headers);
-    Ok(finish(
-        &reading,
-        conditional
-            .answer(&integration.last.change(), DETAIL_SHAPE, HAL, || to_json(&IntegrationDetail::of(&integration))),
-    ))
+    let render = || to_json(&IntegrationDetail::of(&integration));
+    Ok(answer_integration(&queries, &reading, &incoming.headers, &integration, DETAIL_SHAPE, HAL, render))
 }
 
 /// Get the icon
@@ -206,7 +238,7 @@ async fn icon(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
         return image_elsewhere(reading.visible(&reference)?).map(|response| finish(&reading, response));
     };
     let media_type = HeaderValue::from_static(icon.media_type.as_str());
-    let mut response = conditional.answer_bytes(icon.sha256, media_type, || bytes.to_vec());
+    let mut response = conditional.answer_bytes(icon.sha256, media_type, bytes);
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if icon.media_type == IconType::Svg {
@@ -258,13 +290,8 @@ async fn share(State(queries): Read, incoming: Incoming) -> Result<Response, Pro
     reading.check()?;
     let resource = format!("share/{principal}");
     let shape = Shape { resource: &resource, version: FOLD_VERSION, query: "", audience: None };
-    let conditional = Conditional::of(&incoming.headers);
-    Ok(finish(
-        &reading,
-        conditional.answer(&integration.last.change(), shape, JSON, || {
-            to_json(&ShareDetail::of(integration.id, &principal, share))
-        }),
-    ))
+    let render = || to_json(&ShareDetail::of(integration.id, &principal, share));
+    Ok(answer_integration(&queries, &reading, &incoming.headers, &integration, shape, JSON, render))
 }
 
 /// Who owns an integration.
@@ -319,7 +346,7 @@ struct Access {
 async fn access(State(queries): Read, incoming: Incoming) -> Result<Response, Problem> {
     let reference = incoming.reference()?;
     let mut reading = queries.read(&incoming).await?;
-    let level: Option<Level> = reading.visible(&reference)?.level_of(&reading.principal);
+    let level: Option<Level> = reading.visible(&reference)?.level_of(reading.principal());
     let level = level.ok_or_else(Problem::not_found)?;
     incoming.query(&[])?;
     reading.check()?;
@@ -398,13 +425,8 @@ async fn show(
     incoming.query(&[])?;
     reading.check()?;
     let shape = Shape { resource, version: FOLD_VERSION, query: "", audience: None };
-    let conditional = Conditional::of(&incoming.headers);
-    let answer = conditional.answer(&integration.last.change(), shape, media_type, || render(&integration));
-    Ok(finish(&reading, answer))
-}
-
-fn collection_shape<'a>(resource: &'a str, query: &'a str, reading: &'a Reading) -> Shape<'a> {
-    Shape { resource, version: FOLD_VERSION, query, audience: Some(&reading.principal) }
+    let render = || render(&integration);
+    Ok(answer_integration(queries, &reading, &incoming.headers, &integration, shape, media_type, render))
 }
 
 fn page_of<'a>(found: &[&'a Arc<Integration>], page: Page, links: PageLinks) -> IntegrationCollection<'a> {

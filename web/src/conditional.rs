@@ -1,10 +1,20 @@
 //! Conditional requests (RFC 9110 §13): validators `"<change>.<shape>"`, what a request's tags match, and answers that
 //! are compressed with a tag of their own.
 
-use std::io::Write as _;
+use std::{collections::BTreeMap, io::Write as _};
 
-use axum::response::{IntoResponse, Response};
-use events::{envelope::Digest, ids::Position, integration::LastEvent, principal::Principal};
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use events::{
+    envelope::Digest,
+    ids::{Position, Revision},
+    integration::LastEvent,
+    principal::Principal,
+    stream::StreamName,
+};
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
@@ -49,15 +59,19 @@ impl Coding {
         }
     }
 
-    fn encode(self, body: Vec<u8>) -> Vec<u8> {
-        match self {
-            Self::Identity => body,
-            Self::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(5));
-                encoder.write_all(&body).expect("a Vec takes every write");
-                encoder.finish().expect("a Vec takes every write")
-            }
+    /// A body in this coding, in a block of its own size.
+    ///
+    /// # Panics
+    /// Never: a `Vec` takes every write.
+    #[must_use]
+    pub fn encode(self, mut body: Vec<u8>) -> Bytes {
+        if self == Self::Gzip {
+            let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::new(5));
+            encoder.write_all(&body).expect("a Vec takes every write");
+            body = encoder.finish().expect("a Vec takes every write");
         }
+        body.shrink_to_fit();
+        body.into()
     }
 }
 
@@ -70,15 +84,24 @@ pub struct Shape<'a> {
     pub version: u32,
     /// The canonical query.
     pub query: &'a str,
-    /// For collections: whose visible set it shows.
-    pub audience: Option<&'a Principal>,
+    /// For collections: who sees what of it.
+    pub audience: Option<Audience<'a>>,
+}
+
+/// What a collection shows depends on beside the tenant's state.
+#[derive(Debug, Clone, Copy)]
+pub struct Audience<'a> {
+    /// Whose visible set it is.
+    pub principal: &'a Principal,
+    /// The tenant's parked streams, each with the first event that is not shown.
+    pub parked: &'a BTreeMap<StreamName, Revision>,
 }
 
 impl Shape<'_> {
-    /// Eight hex digits of a hash over everything that the body is made of beside the state.
+    /// A hash over everything that the body is made of beside the state; its first eight digits stand in the tag.
     #[must_use]
-    pub fn digits(&self, coding: Coding) -> String {
-        let mut bytes = Vec::new();
+    pub fn digest(&self, coding: Coding) -> Digest {
+        let mut bytes = Vec::with_capacity(256);
         let mut part = |text: &str| {
             bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
             bytes.extend_from_slice(text.as_bytes());
@@ -88,25 +111,29 @@ impl Shape<'_> {
         part(&representation::RENDER_VERSION.to_string());
         part(self.query);
         part(coding.name());
-        if let Some(principal) = self.audience {
+        if let Some(Audience { principal, parked }) = self.audience {
             part(if principal.permissions.admin { "admin" } else { "" });
             let mut ids: Vec<_> = std::iter::once(&principal.id).chain(&principal.groups).collect();
             ids.sort();
             ids.dedup();
             ids.into_iter().for_each(|id| part(id.as_str()));
+            for (stream, revision) in parked {
+                // No principal is written so: the two lists cannot be taken for each other.
+                part(&format!("\u{0}{stream}@{revision}"));
+            }
         }
-        Digest::of(&bytes).short()
+        Digest::of(&bytes)
     }
 }
 
 /// The detail's tag, as GET gives it uncompressed: every command answers it.
 #[must_use]
 pub fn detail_tag(last: &LastEvent) -> HeaderValue {
-    tag(&last.change(), &representation::DETAIL_SHAPE.digits(Coding::Identity))
+    tag(&last.change(), representation::DETAIL_SHAPE.digest(Coding::Identity))
 }
 
-fn tag(change: &str, shape: &str) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{change}.{shape}\"")).expect("a tag is made of visible ASCII")
+fn tag(change: &str, shape: Digest) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{change}.{}\"", shape.short())).expect("a tag is made of visible ASCII")
 }
 
 fn bytes_tag(digest: Digest) -> HeaderValue {
@@ -208,27 +235,33 @@ impl Conditional {
         Self { has, coding: Coding::of(headers) }
     }
 
-    /// Answers with the state `change` in a shape: 304 where the client has it, else what `render` gives.
+    /// The coding that the answer is to have.
+    #[must_use]
+    pub fn coding(&self) -> Coding {
+        self.coding
+    }
+
+    /// Answers with the state `change` in a shape: 304 where the client has it, else the body that `encoded` gives, in
+    /// [`Conditional::coding`].
     pub fn answer(
         &self,
         change: &str,
-        shape: Shape<'_>,
+        shape: Digest,
         media_type: HeaderValue,
-        render: impl FnOnce() -> Vec<u8>,
+        encoded: impl FnOnce() -> Bytes,
     ) -> Response {
-        let tag = tag(change, &shape.digits(self.coding));
-        self.respond(tag, self.coding, media_type, render)
+        self.respond(tag(change, shape), self.coding, media_type, encoded)
     }
 
     /// Answers with a body that is its own state: its tag is of its bytes.
     pub fn answer_body(&self, shape: Shape<'_>, media_type: HeaderValue, body: Vec<u8>) -> Response {
         let digest = Digest::of(&body).to_string();
-        self.answer(&digest[..16], shape, media_type, || body)
+        self.answer(&digest[..16], shape.digest(self.coding), media_type, || self.coding.encode(body))
     }
 
     /// Answers with bytes that are known by their digest and are never compressed.
-    pub fn answer_bytes(&self, digest: Digest, media_type: HeaderValue, render: impl FnOnce() -> Vec<u8>) -> Response {
-        self.respond(bytes_tag(digest), Coding::Identity, media_type, render)
+    pub fn answer_bytes(&self, digest: Digest, media_type: HeaderValue, bytes: Bytes) -> Response {
+        self.respond(bytes_tag(digest), Coding::Identity, media_type, || bytes)
     }
 
     /// Whether the client has the bytes of this digest.
@@ -242,12 +275,12 @@ impl Conditional {
         tag: HeaderValue,
         coding: Coding,
         media_type: HeaderValue,
-        render: impl FnOnce() -> Vec<u8>,
+        encoded: impl FnOnce() -> Bytes,
     ) -> Response {
         let mut response = if self.matches(&tag) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {
-            let mut response = coding.encode(render()).into_response();
+            let mut response = Response::new(Body::from(encoded()));
             response.headers_mut().insert(header::CONTENT_TYPE, media_type);
             if coding == Coding::Gzip {
                 response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -45,6 +45,8 @@ pub struct Metrics {
     pub log_position: Gauge<u64, AtomicU64>,
     /// How many positions the views are behind the log.
     pub projection_lag: Gauge<u64, AtomicU64>,
+    /// Streams that the views have parked.
+    pub parked_streams: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -60,6 +62,7 @@ impl Default for Metrics {
             conflicts: Counter::default(),
             log_position: Gauge::default(),
             projection_lag: Gauge::default(),
+            parked_streams: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("request_seconds", "Seconds that a request took", metrics.request_seconds.clone());
@@ -72,6 +75,11 @@ impl Default for Metrics {
             "projection_lag",
             "Positions that the views are behind the log",
             metrics.projection_lag.clone(),
+        );
+        registry.register(
+            "parked_streams",
+            "Streams with an event that this release cannot read",
+            metrics.parked_streams.clone(),
         );
         Self { registry, ..metrics }
     }

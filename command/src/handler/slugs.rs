@@ -50,7 +50,7 @@ impl Handler {
 
     async fn holds(&self, tenant: &TenantId, slug: &Slug, holder: Holder, source: Source) -> Result<bool, Error> {
         let stream = StreamName::integration(tenant, holder.integration);
-        Ok(match &*self.peek(&stream, source).await? {
+        Ok(match &*self.known(&stream, source).await? {
             Aggregate::Live(live) => live.integration.slug == *slug,
             Aggregate::Absent | Aggregate::Deleted(_) => false,
         })
@@ -80,7 +80,7 @@ impl Handler {
             return Ok(Claim::Ours);
         }
         let source = if self.store.is_sole_writer() { Source::Cache } else { Source::Store };
-        let state = self.peek(&StreamName::integration(tenant, holder.integration), source).await?;
+        let state = self.known(&StreamName::integration(tenant, holder.integration), source).await?;
         Ok(match &*state {
             Aggregate::Deleted(_) => Claim::Free(ExpectedRevision::Exact(holder.revision)),
             Aggregate::Absent | Aggregate::Live(_) => Claim::Taken,

@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use events::ids::{Position, TenantId};
 use tokio::sync::watch;
 
-use super::{Batch, Error, ReadViews, Snapshot, WriteViews};
+use super::{Batch, Error, Parked, ParkedStreams, ReadViews, Snapshot, WriteViews};
 use crate::view::View;
 
 type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>>;
@@ -19,13 +19,14 @@ type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>>;
 pub struct MemoryViews<V: View> {
     tenants: RwLock<Tenants<V>>,
     checkpoint: watch::Sender<Position>,
+    parked: ArcSwap<ParkedStreams>,
     writing: Mutex<()>,
 }
 
 impl<V: View> Default for MemoryViews<V> {
     fn default() -> Self {
         let checkpoint = watch::Sender::new(Position::START);
-        Self { tenants: RwLock::default(), checkpoint, writing: Mutex::new(()) }
+        Self { tenants: RwLock::default(), checkpoint, parked: ArcSwap::default(), writing: Mutex::new(()) }
     }
 }
 
@@ -41,6 +42,24 @@ impl<V: View> MemoryViews<V> {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tenants.entry(tenant).or_default())
     }
+
+    fn change(&self, tenant: TenantId, change: impl FnOnce(&mut Snapshot<V>)) {
+        let cell = self.find_or_add(tenant);
+        let mut snapshot = Snapshot::clone(&cell.load());
+        change(&mut snapshot);
+        cell.store(Arc::new(snapshot));
+    }
+
+    fn park(&self, parked: Vec<Parked>) {
+        let mut all = ParkedStreams::clone(&self.parked.load());
+        for Parked { tenant, stream, revision } in parked {
+            all.entry(stream.clone()).or_insert(revision);
+            if let Some(tenant) = tenant {
+                self.change(tenant, |snapshot| snapshot.park(stream, revision));
+            }
+        }
+        self.parked.store(Arc::new(all));
+    }
 }
 
 impl<V: View> ReadViews<V> for MemoryViews<V> {
@@ -50,6 +69,10 @@ impl<V: View> ReadViews<V> for MemoryViews<V> {
 
     fn checkpoint(&self) -> watch::Receiver<Position> {
         self.checkpoint.subscribe()
+    }
+
+    fn parked(&self) -> Arc<ParkedStreams> {
+        self.parked.load_full()
     }
 }
 
@@ -61,10 +84,10 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
             return Err(Error::Elsewhere { expected: batch.from, actual });
         }
         for (tenant, changes) in batch.tenants {
-            let cell = self.find_or_add(tenant);
-            let mut snapshot = Snapshot::clone(&cell.load());
-            snapshot.apply(changes);
-            cell.store(Arc::new(snapshot));
+            self.change(tenant, |snapshot| snapshot.apply(changes));
+        }
+        if !batch.parked.is_empty() {
+            self.park(batch.parked);
         }
         self.checkpoint.send_replace(batch.through);
         Ok(())

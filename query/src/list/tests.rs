@@ -47,14 +47,17 @@ fn all() -> impl Strategy<Value = Vec<Arc<Integration>>> {
     let one = ("[aAbB\u{e4}]{1,2}", "[ab]", any::<u8>());
     proptest::collection::vec(one, 0..40).prop_map(|rows| {
         let numbered = rows.into_iter().zip(0_u8..);
-        numbered
-            .map(|((name, kind, second), number)| integration(number.wrapping_mul(37), &name, &kind, second))
-            .collect()
+        let all =
+            numbered.map(|((name, kind, second), number)| integration(number.wrapping_mul(37), &name, &kind, second));
+        let mut all: Vec<_> = all.collect();
+        // As visible sets are.
+        all.sort_by_key(|integration| Place::of(integration));
+        all
     })
 }
 
 fn found<'a>(all: &'a [Arc<Integration>], params: &Params) -> Vec<&'a Arc<Integration>> {
-    Filter::of(params).unwrap().find(all.iter(), Sort::of(params).unwrap())
+    Filter::of(params).unwrap().find(all, Sort::of(params).unwrap())
 }
 
 /// A page, and where its links lead.
@@ -113,10 +116,6 @@ proptest! {
     #[test]
     fn every_order_is_total_with_ties_by_id_ascending_either_way(all in all(), sort in 0..SORTS.len()) {
         let sorted = found(&all, &params(SORTS[sort]));
-        let mut reversed = all.clone();
-        reversed.reverse();
-        let again: Vec<_> = found(&reversed, &params(SORTS[sort])).into_iter().map(|one| one.id).collect();
-        prop_assert_eq!(&again, &sorted.iter().map(|one| one.id).collect::<Vec<_>>(), "the order it comes in does not matter");
         for pair in sorted.windows(2) {
             let settings = |at: usize| &pair[at].settings;
             let order = match SORTS[sort].trim_start_matches("sort=").trim_start_matches('-') {

@@ -1,0 +1,92 @@
+//! Loading: the state of an integration, from the cache or from the log.
+
+use std::sync::Arc;
+
+use events::{
+    ids::{IntegrationId, IntegrationRef, Revision},
+    principal::{Level, Principal},
+    store::Direction,
+    stored,
+    stream::StreamName,
+};
+
+use super::{Error, Handler};
+use crate::{
+    aggregate::{self, Aggregate},
+    decide::{self, Need, Rejection},
+};
+
+/// Where a state comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// From the cache if it is there: an append proves it.
+    Cache,
+    /// From the store.
+    Store,
+}
+
+impl Handler {
+    /// Which integration a path means, if the caller may see it and do what he needs to.
+    pub(crate) async fn admit(
+        &self,
+        caller: &Principal,
+        reference: &IntegrationRef,
+        need: &Need,
+    ) -> Result<IntegrationId, Error> {
+        let id = match reference {
+            IntegrationRef::Id(id) => *id,
+            IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
+        };
+        let stream = StreamName::integration(&caller.tenant, id);
+        let state = match self.peek(&stream, Source::Cache).await {
+            // Whoever may not even see it must not learn that it is there.
+            Err(Error::Parked { known, cause }) => {
+                decide::admit(&known, caller, &Need::Level(Level::Read))?;
+                return Err(Error::Parked { known, cause });
+            }
+            state => state?,
+        };
+        let admitted = decide::admit(&state, caller, need).map(|_| id);
+        if admitted.is_err() && !self.store.is_sole_writer() {
+            let state = self.peek(&stream, Source::Store).await?;
+            return Ok(decide::admit(&state, caller, need).map(|_| id)?);
+        }
+        Ok(admitted?)
+    }
+
+    /// The state of an integration whose turn it is: nobody else appends to it from here, so that what is cached is
+    /// never older than what this process knows.
+    pub(super) async fn load(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
+        let state = self.peek(stream, source).await?;
+        if *state != Aggregate::Absent {
+            self.states.insert(stream.clone(), Arc::clone(&state));
+        }
+        Ok(state)
+    }
+
+    /// The state of an integration whose turn it need not be.
+    pub(super) async fn peek(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
+        if source == Source::Cache
+            && let Some(state) = self.states.get(stream)
+        {
+            return Ok(state);
+        }
+        let events = self.store.read_stream(stream, Direction::ForwardsFrom(Revision::FIRST), usize::MAX).await?;
+        let mut state = Aggregate::Absent;
+        for recorded in &events {
+            match stored::integration_fact(recorded) {
+                Ok(fact) => state = aggregate::evolve(state, &fact),
+                Err(cause) => return Err(Error::Parked { known: Arc::new(state), cause }),
+            }
+        }
+        Ok(Arc::new(state))
+    }
+
+    /// What is known of an integration, which may be parked.
+    pub(super) async fn known(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
+        match self.peek(stream, source).await {
+            Err(Error::Parked { known, .. }) => Ok(known),
+            state => state,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What reading makes, kept by what it was made from: visible sets, and bodies as they are sent. One cache, bounded in
+//! bytes; what has not been used for longest goes first, as everything of a version that is no more.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use events::{envelope::Digest, ids::TenantId, integration::Integration};
+use moka::{policy::EvictionPolicy, sync::Cache};
+
+/// What an entry takes beside its value, about: its key, and the cache's own lists.
+const ENTRY_BYTES: usize = 256;
+
+/// What something was made from: tenant, what of it, the state, and everything else that its content depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Digest);
+
+impl Key {
+    /// The key of what a tenant's `thing` in a state `change` is in a shape.
+    pub(crate) fn of(tenant: &TenantId, thing: &str, change: &str, shape: Digest) -> Self {
+        let mut bytes = Vec::with_capacity(192);
+        for part in [tenant.as_str().as_bytes(), thing.as_bytes(), change.as_bytes(), shape.as_bytes()] {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        Self(Digest::of(&bytes))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Made {
+    Visible(Arc<[Arc<Integration>]>),
+    Body(Bytes),
+}
+
+impl Made {
+    fn weight(&self) -> u32 {
+        let bytes = match self {
+            Self::Visible(set) => size_of_val(&**set),
+            Self::Body(body) => body.len(),
+        };
+        u32::try_from(bytes + ENTRY_BYTES).unwrap_or(u32::MAX)
+    }
+}
+
+/// The cache.
+#[derive(Debug)]
+pub(crate) struct ReadCache(Cache<Key, Made>);
+
+impl ReadCache {
+    /// An empty cache that takes about so many bytes.
+    pub(crate) fn new(bytes_max: u64) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(bytes_max)
+            .weigher(|_: &Key, made: &Made| made.weight())
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self(cache)
+    }
+
+    /// A visible set; made by one caller when several ask at once.
+    pub(crate) fn visible(&self, key: Key, make: impl FnOnce() -> Vec<Arc<Integration>>) -> Arc<[Arc<Integration>]> {
+        let Made::Visible(set) = self.0.get_with(key, || Made::Visible(make().into())) else {
+            unreachable!("no body has the shape of a visible set")
+        };
+        set
+    }
+
+    /// A body; made by one caller when several ask at once.
+    pub(crate) fn body(&self, key: Key, make: impl FnOnce() -> Bytes) -> Bytes {
+        let Made::Body(body) = self.0.get_with(key, || Made::Body(make())) else {
+            unreachable!("no visible set has the shape of a body")
+        };
+        body
+    }
+}
