@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::ConnectInfo, response::Response};
+use axum::{body::Body, extract::ConnectInfo, response::Response};
 use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tower::ServiceExt as _;
+use web::layers::Door;
 
 /// How long a client may take to send a request's head, and to begin the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,8 +20,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 256;
 
-/// Serves a router until `stop`, then lets what is being served finish.
-pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: TaskTracker, stop: CancellationToken) {
+/// Serves what is behind a door until `stop`, then lets what is being served finish.
+pub(crate) async fn serve(listener: TcpListener, door: Door, tasks: TaskTracker, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     let builder = Arc::new(connections());
     loop {
@@ -30,7 +30,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, tasks: TaskTrac
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => spawn(&tasks, &graceful, &builder, stream, peer, router.clone()),
+            Ok((stream, peer)) => spawn(&tasks, &graceful, &builder, stream, peer, door.clone()),
             Err(error) => {
                 // Out of file descriptors, mostly: somebody must hang up before it can get better.
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -70,7 +70,7 @@ fn spawn(
     builder: &Arc<auto::Builder<TokioExecutor>>,
     stream: TcpStream,
     peer: SocketAddr,
-    router: Router,
+    door: Door,
 ) {
     // Small answers must not wait for the client's acknowledgement of the ones before.
     if let Err(error) = stream.set_nodelay(true) {
@@ -80,8 +80,8 @@ fn spawn(
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
-        let answer = router.clone().oneshot(request);
-        async move { answer.await.map(without_length) }
+        let door = door.clone();
+        async move { Ok::<_, std::convert::Infallible>(without_length(door.answer(request).await)) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let watched = graceful.watch(connection);

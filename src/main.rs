@@ -14,6 +14,10 @@ mod token;
 
 use cli::{Cli, Verb};
 
+/// A request is some dozens of small blocks; glibc's allocator takes a fifth of its time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// What went wrong, and what that means for the exit code.
 #[derive(Debug)]
 enum Failure {

@@ -49,7 +49,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the service until it is told to stop.
 pub(crate) fn run(options: &cli::Serve) -> Result<(), Failure> {
-    telemetry::init();
+    let _flush = telemetry::init();
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Service(error.into()))?;
     runtime.block_on(serve(options))
 }

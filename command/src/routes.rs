@@ -266,7 +266,7 @@ fn parameters(incoming: &Incoming) -> Result<(Asking, Precondition), Problem> {
 }
 
 fn asking(incoming: &Incoming) -> Result<Asking, Problem> {
-    let context = incoming.context.as_ref();
+    let context = incoming.context();
     Ok(Asking {
         caller: incoming.principal()?,
         correlation_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),

@@ -109,11 +109,16 @@ impl<V: View> Snapshot<V> {
         self.last.map_or(Position::START, |last| last.position)
     }
 
+    /// The hash of the last event that changed the tenant, zeros for none.
+    #[must_use]
+    pub fn hash(&self) -> Digest {
+        self.last.map_or(Digest::ZERO, |last| last.hash)
+    }
+
     /// How clients name the version: position, and the first 8 hex digits of that event's hash.
     #[must_use]
     pub fn change(&self) -> String {
-        let hash = self.last.map_or(Digest::ZERO, |last| last.hash);
-        format!("{}-{}", self.position(), hash.short())
+        format!("{}-{}", self.position(), self.hash().short())
     }
 
     fn apply(&mut self, changes: TenantChanges<V>) {

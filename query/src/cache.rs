@@ -4,26 +4,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use events::{envelope::Digest, ids::TenantId, integration::Integration};
+use events::{envelope::Digest, integration::Integration};
 use moka::{policy::EvictionPolicy, sync::Cache};
 
 /// What an entry takes beside its value, about: its key, and the cache's own lists.
 const ENTRY_BYTES: usize = 256;
 
-/// What something was made from: tenant, what of it, the state, and everything else that its content depends on.
+/// What something was made from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Digest);
-
-impl Key {
-    /// The key of what a tenant's `thing` in a state `change` is in a shape.
-    pub(crate) fn of(tenant: &TenantId, thing: &str, change: &str, shape: Digest) -> Self {
-        let mut bytes = Vec::with_capacity(192);
-        for part in [tenant.as_str().as_bytes(), thing.as_bytes(), change.as_bytes(), shape.as_bytes()] {
-            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(part);
-        }
-        Self(Digest::of(&bytes))
-    }
+pub(crate) struct Key {
+    /// The state, by the hash of its last event, which covers what it is a state of; zeros for a tenant without events.
+    pub(crate) state: Digest,
+    /// Everything else that the content depends on.
+    pub(crate) shape: Digest,
 }
 
 #[derive(Debug, Clone)]

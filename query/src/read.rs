@@ -94,7 +94,7 @@ impl Queries {
         if *checkpoint.borrow() >= freshness.position {
             return Ok(());
         }
-        let _waiting = incoming.in_flight.as_ref().map(|in_flight| in_flight.wait()).transpose()?;
+        let _waiting = incoming.in_flight().map(|in_flight| in_flight.wait()).transpose()?;
         let reached = checkpoint.wait_for(|checkpoint| *checkpoint >= freshness.position);
         match tokio::time::timeout(freshness.wait, reached).await {
             Ok(Ok(_)) => Ok(()),
@@ -107,9 +107,8 @@ impl Queries {
     /// All that the caller may see and that is not embedded, by name.
     pub(crate) fn visible(&self, reading: &Reading) -> Arc<[Arc<Integration>]> {
         let shape = reading.collection("visible", "").digest(Coding::Identity);
-        let principal = reading.principal();
-        let key = Key::of(&principal.tenant, "", &reading.snapshot.change(), shape);
-        self.cache.visible(key, || list::visible(&reading.snapshot, principal))
+        let key = Key { state: reading.snapshot.hash(), shape };
+        self.cache.visible(key, || list::visible(&reading.snapshot, reading.principal()))
     }
 
     /// The bytes of an integration's icon, and the icon that they are of. The reading goes on to a newer state when the

@@ -8,6 +8,7 @@ use axum::{
 };
 use events::{
     driver::Catalogue,
+    envelope::Digest,
     event::IconType,
     ids::{LibraryId, PrincipalId},
     integration::{FOLD_VERSION, Integration},
@@ -61,48 +62,35 @@ pub fn router(queries: Arc<Queries>) -> OpenApiRouter {
     built.merge(not_built::router(queries))
 }
 
-/// Answers with a thing of the tenant in a state and a shape: 304, what is kept of it, or what `render` gives.
-fn answer(
-    queries: &Queries,
-    reading: &Reading,
-    headers: &HeaderMap,
-    (thing, change): (&str, &str),
-    shape: Shape<'_>,
+/// What an answer is about to show.
+struct Shown<'a> {
+    queries: &'a Queries,
+    reading: &'a Reading,
+    headers: &'a HeaderMap,
+    shape: Shape<'a>,
     media_type: HeaderValue,
-    render: impl FnOnce() -> Vec<u8>,
-) -> Response {
-    let conditional = Conditional::of(headers);
-    let coding = conditional.coding();
-    let shape = shape.digest(coding);
-    let key = Key::of(&reading.principal().tenant, thing, change, shape);
-    let encoded = || queries.cache.body(key, || coding.encode(render()));
-    finish(reading, conditional.answer(change, shape, media_type, encoded))
 }
 
-/// Answers with a collection.
-fn answer_collection(
-    queries: &Queries,
-    reading: &Reading,
-    headers: &HeaderMap,
-    shape: Shape<'_>,
-    media_type: HeaderValue,
-    render: impl FnOnce() -> Vec<u8>,
-) -> Response {
-    answer(queries, reading, headers, ("", &reading.snapshot.change()), shape, media_type, render)
-}
+impl Shown<'_> {
+    /// Answers with a collection of the tenant: 304, what is kept of it, or what `render` gives.
+    fn collection(self, render: impl FnOnce() -> Vec<u8>) -> Response {
+        let snapshot = &self.reading.snapshot;
+        let (change, state) = (snapshot.change(), snapshot.hash());
+        self.answer(&change, state, render)
+    }
 
-/// Answers with one integration or a part of it.
-fn answer_integration(
-    queries: &Queries,
-    reading: &Reading,
-    headers: &HeaderMap,
-    integration: &Integration,
-    shape: Shape<'_>,
-    media_type: HeaderValue,
-    render: impl FnOnce() -> Vec<u8>,
-) -> Response {
-    let (thing, change) = (integration.id.to_string(), integration.last.change());
-    answer(queries, reading, headers, (&thing, &change), shape, media_type, render)
+    /// Answers with one integration or a part of it, likewise.
+    fn integration(self, integration: &Integration, render: impl FnOnce() -> Vec<u8>) -> Response {
+        self.answer(&integration.last.change(), integration.last.hash, render)
+    }
+
+    fn answer(self, change: &str, state: Digest, render: impl FnOnce() -> Vec<u8>) -> Response {
+        let conditional = Conditional::of(self.headers);
+        let coding = conditional.coding();
+        let shape = self.shape.digest(coding);
+        let encoded = || self.queries.cache.body(Key { state, shape }, || coding.encode(render()));
+        finish(self.reading, conditional.answer(change, shape, self.media_type, encoded))
+    }
 }
 
 /// Adds to an answer what it says of the state that it shows.
@@ -137,12 +125,14 @@ async fn list(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
     reading.check()?;
     let query = params.query_string(&[]);
     let shape = reading.collection("integrations", &query);
-    Ok(answer_collection(&queries, &reading, &incoming.headers, shape, HAL, || {
-        let visible = queries.visible(&reading);
-        let found = filter.find(&visible, sort);
-        let links = PageLinks::of("/api/integrations", &params, page, found.len());
-        to_json(&page_of(&found, page, links))
-    }))
+    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: HAL }.collection(
+        || {
+            let visible = queries.visible(&reading);
+            let found = filter.find(&visible, sort);
+            let links = PageLinks::of("/api/integrations", &params, page, found.len());
+            to_json(&page_of(&found, page, links))
+        },
+    ))
 }
 
 /// List integrations flat, with tags and sharing
@@ -157,10 +147,12 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
     incoming.query(&[])?;
     reading.check()?;
     let shape = reading.collection("integrations-list", "");
-    Ok(answer_collection(&queries, &reading, &incoming.headers, shape, JSON, || {
-        let visible = queries.visible(&reading);
-        to_json(&visible.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
-    }))
+    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }.collection(
+        || {
+            let visible = queries.visible(&reading);
+            to_json(&visible.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
+        },
+    ))
 }
 
 /// List the embedded integrations of a library
@@ -182,12 +174,14 @@ async fn library(State(queries): Read, incoming: Incoming) -> Result<Response, P
     reading.check()?;
     let (query, resource) = (params.query_string(&[]), format!("library/{library}"));
     let shape = reading.collection(&resource, &query);
-    Ok(answer_collection(&queries, &reading, &incoming.headers, shape, HAL, || {
-        let found = list::embedded(&reading.snapshot, reading.principal(), &library, sort);
-        let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
-        let links = PageLinks::of(&path, &params, page, found.len());
-        to_json(&page_of(&found, page, links))
-    }))
+    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: HAL }.collection(
+        || {
+            let found = list::embedded(&reading.snapshot, reading.principal(), &library, sort);
+            let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
+            let links = PageLinks::of(&path, &params, page, found.len());
+            to_json(&page_of(&found, page, links))
+        },
+    ))
 }
 
 /// Get an integration with full details
@@ -209,7 +203,8 @@ async fn detail(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     incoming.query(&[("at", web::params::Times::Once)])?;
     reading.check()?;
     let render = || to_json(&IntegrationDetail::of(&integration));
-    Ok(answer_integration(&queries, &reading, &incoming.headers, &integration, DETAIL_SHAPE, HAL, render))
+    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape: DETAIL_SHAPE, media_type: HAL }
+        .integration(&integration, render))
 }
 
 /// Get the icon
@@ -291,7 +286,8 @@ async fn share(State(queries): Read, incoming: Incoming) -> Result<Response, Pro
     let resource = format!("share/{principal}");
     let shape = Shape { resource: &resource, version: FOLD_VERSION, query: "", audience: None };
     let render = || to_json(&ShareDetail::of(integration.id, &principal, share));
-    Ok(answer_integration(&queries, &reading, &incoming.headers, &integration, shape, JSON, render))
+    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }
+        .integration(&integration, render))
 }
 
 /// Who owns an integration.
@@ -426,7 +422,8 @@ async fn show(
     reading.check()?;
     let shape = Shape { resource, version: FOLD_VERSION, query: "", audience: None };
     let render = || render(&integration);
-    Ok(answer_integration(queries, &reading, &incoming.headers, &integration, shape, media_type, render))
+    Ok(Shown { queries, reading: &reading, headers: &incoming.headers, shape, media_type }
+        .integration(&integration, render))
 }
 
 fn page_of<'a>(found: &[&'a Arc<Integration>], page: Page, links: PageLinks) -> IntegrationCollection<'a> {

@@ -14,6 +14,7 @@ mod example;
 mod harness;
 mod http;
 mod never_304;
+mod parked;
 mod positions;
 mod problems;
 mod readme;

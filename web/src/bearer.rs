@@ -1,6 +1,6 @@
 //! Tokens: who asks. JSON Web Tokens (RFC 7519) signed with HMAC-SHA256 under a key from a file.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{collections::BTreeMap, path::Path};
 
 use events::{
     ids::{PrincipalId, TenantId},
@@ -201,7 +201,3 @@ pub(crate) fn challenge_bare(detail: &'static str) -> Problem {
 fn challenge(detail: &'static str, challenge: HeaderValue) -> Problem {
     Problem::new(Kind::Unauthenticated, detail).with_header(header::WWW_AUTHENTICATE, challenge)
 }
-
-/// The caller whom the authentication layer found.
-#[derive(Debug, Clone)]
-pub struct Authenticated(pub Arc<Caller>);

@@ -3,10 +3,7 @@
 
 use std::{collections::BTreeMap, io::Write as _};
 
-use axum::{
-    body::Body,
-    response::{IntoResponse, Response},
-};
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use events::{
     envelope::Digest,
@@ -215,6 +212,9 @@ impl IfMatch {
     }
 }
 
+/// How many headers an answer has, about.
+const HEADERS: usize = 12;
+
 /// What a GET says of what it has, and in which coding it wants the rest.
 #[derive(Debug, Clone)]
 pub struct Conditional {
@@ -277,19 +277,21 @@ impl Conditional {
         media_type: HeaderValue,
         encoded: impl FnOnce() -> Bytes,
     ) -> Response {
-        let mut response = if self.matches(&tag) {
-            StatusCode::NOT_MODIFIED.into_response()
-        } else {
-            let mut response = Response::new(Body::from(encoded()));
-            response.headers_mut().insert(header::CONTENT_TYPE, media_type);
-            if coding == Coding::Gzip {
-                response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-            }
-            response
-        };
+        let has_it = self.matches(&tag);
+        let mut response = Response::new(if has_it { Body::empty() } else { Body::from(encoded()) });
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
+        if !has_it {
+            headers.insert(header::CONTENT_TYPE, media_type);
+            if coding == Coding::Gzip {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        }
         headers.insert(header::ETAG, tag);
         add_cache_headers(headers);
+        if has_it {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+        }
         response
     }
 

@@ -2,7 +2,6 @@
 //! order of extractors.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -17,9 +16,10 @@ use http::{HeaderMap, Method};
 use percent_encoding::percent_decode_str;
 
 use crate::{
-    bearer::{Authenticated, Caller},
+    bearer::Caller,
     body,
     client::RequestContext,
+    layers::Asked,
     load::InFlight,
     params::{Params, RawQuery, Times},
     problem::Problem,
@@ -28,14 +28,9 @@ use crate::{
 /// A request under `/api`.
 #[derive(Debug)]
 pub struct Incoming {
-    /// Who asks; there is always somebody under `/api`.
-    caller: Option<Arc<Caller>>,
-    /// Its id, its trace, the client's address.
-    pub context: Option<RequestContext>,
-    /// Its place among the requests in flight.
-    pub in_flight: Option<Arc<InFlight>>,
+    asked: Option<Arc<Asked>>,
     method: Method,
-    path: HashMap<String, String>,
+    path: Vec<(String, String)>,
     query: RawQuery,
     /// Its headers.
     pub headers: HeaderMap,
@@ -50,9 +45,7 @@ impl<S: Sync> FromRequest<S> for Incoming {
         let (parts, body) = request.into_parts();
         let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
         Ok(Self {
-            caller: parts.extensions.get::<Authenticated>().map(|Authenticated(caller)| Arc::clone(caller)),
-            context: parts.extensions.get().cloned(),
-            in_flight: parts.extensions.get().cloned(),
+            asked: parts.extensions.get().cloned(),
             method: parts.method,
             path: path_values(route, parts.uri.path()),
             query: RawQuery::of(&parts.uri),
@@ -64,7 +57,7 @@ impl<S: Sync> FromRequest<S> for Incoming {
 
 /// The values of a path by the names that its route gives them, percent-decoded. What is not UTF-8 is empty, as no value
 /// is: it is a fault of that value, and of no other.
-fn path_values(route: &str, path: &str) -> HashMap<String, String> {
+fn path_values(route: &str, path: &str) -> Vec<(String, String)> {
     let named = route.split('/').zip(path.split('/')).filter_map(|(name, segment)| {
         let name = name.strip_prefix('{')?.strip_suffix('}')?;
         Some((name.to_owned(), percent_decode_str(segment).decode_utf8().unwrap_or_default().into_owned()))
@@ -76,9 +69,22 @@ impl Incoming {
     /// Who asks.
     ///
     /// # Errors
-    /// 401 when the route is not behind the authentication layer.
+    /// 401 when the route is not behind the door.
     pub fn caller(&self) -> Result<Arc<Caller>, Problem> {
-        self.caller.clone().ok_or_else(|| crate::bearer::challenge_bare("Send your token."))
+        let caller = self.asked.as_ref().and_then(|asked| asked.caller.get());
+        caller.cloned().ok_or_else(|| crate::bearer::challenge_bare("Send your token."))
+    }
+
+    /// Its id, its trace, the client's address.
+    #[must_use]
+    pub fn context(&self) -> Option<&RequestContext> {
+        self.asked.as_ref().map(|asked| &asked.context)
+    }
+
+    /// Its place among the requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> Option<&InFlight> {
+        self.asked.as_ref().and_then(|asked| asked.in_flight.get())
     }
 
     /// Who asks, as permissions know him.
@@ -98,7 +104,7 @@ impl Incoming {
     /// A part of the path, percent-decoded; empty when it is not UTF-8.
     #[must_use]
     pub fn path(&self, name: &str) -> &str {
-        self.path.get(name).map_or("", String::as_str)
+        self.path.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
     }
 
     /// The integration that the path names.

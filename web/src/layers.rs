@@ -1,31 +1,39 @@
-//! The middleware stack, outermost first, each with the reason for its place.
+//! What every request goes through, outermost first: it is observed, browsers elsewhere are let in, it is admitted (a
+//! place among those in flight, then who asks), routed. Plain calls around the router, not layers in it: a layer costs
+//! every request some boxes.
 
-use std::{any::Any, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    any::Any,
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Context, Poll},
+    time::Instant,
+};
 
 use axum::{
     Router,
-    extract::{ConnectInfo, MatchedPath, Request, State},
-    middleware::{Next, from_fn_with_state},
+    extract::{ConnectInfo, MatchedPath, Request},
     response::{IntoResponse, Response},
 };
+use futures_util::{FutureExt as _, future::Either};
 use http::{HeaderName, HeaderValue, Method, StatusCode, header};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
-use tracing::Instrument as _;
+use tower::{Layer as _, Service, ServiceExt as _, layer::layer_fn, service_fn};
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    bearer::{Authenticated, TokenKey},
+    bearer::{Caller, TokenKey},
     client::{REQUEST_ID, RequestContext, TrustedProxies},
-    load::Load,
+    load::{InFlight, Load},
     metrics::{Metrics, RequestLabels},
     position::{INTEGRATION_POSITION, PREFERENCE_APPLIED},
     problem::{Kind, Problem, ProblemCause},
     readiness::Readiness,
 };
 
-/// What the stack needs.
+/// What the door needs.
 #[derive(Debug, Clone)]
 pub struct Stack {
     /// Who may ask.
@@ -42,32 +50,155 @@ pub struct Stack {
     pub cors_origins: Vec<HeaderValue>,
 }
 
+/// A request on its way, as whatever handles it knows it.
+#[derive(Debug)]
+pub struct Asked {
+    /// Its id, its trace, the client's address.
+    pub context: RequestContext,
+    /// Its place among those in flight; health and metrics have none.
+    pub in_flight: OnceLock<InFlight>,
+    /// Who asks; there is always somebody under `/api`.
+    pub caller: OnceLock<Arc<Caller>>,
+    /// The route that takes it.
+    route: OnceLock<MatchedPath>,
+    /// Why no route is to take it.
+    refused: Mutex<Option<Problem>>,
+}
+
+/// The routes, behind everything that a request goes through.
+#[derive(Debug, Clone)]
+pub struct Door(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    stack: Stack,
+    cors: Option<CorsLayer>,
+    router: Router,
+}
+
 impl Stack {
-    /// Wraps the routes, and answers what no route does.
-    pub fn wrap(self, routes: Router) -> Router {
-        let cors = cors(self.cors_origins.clone());
-        let stack = Arc::new(self);
+    /// Puts the routes behind the door, and answers what no route does.
+    #[must_use]
+    pub fn wrap(self, routes: Router) -> Door {
         let router = routes
             .fallback(async || Problem::not_found())
             .method_not_allowed_fallback(async || {
                 Problem::new(Kind::MethodNotAllowed, "See the header Allow for the methods of this route.")
             })
-            // Innermost: every route, and every path under /api that is none, knows who asks.
-            .layer(from_fn_with_state(Arc::clone(&stack), authenticate))
-            // OPTIONS needs no token.
-            .layer(axum::middleware::from_fn(options))
-            // A request that is refused for load costs nothing of the above.
-            .layer(from_fn_with_state(Arc::clone(&stack), bound_load));
-        // Browsers must be able to read every answer, the refusals of the layers above too.
-        let router = match cors {
-            Some(cors) => router.layer(cors),
-            None => router,
+            .layer(layer_fn(Routed));
+        let cors = cors(self.cors_origins.clone());
+        Door(Arc::new(Inner { stack: self, cors, router }))
+    }
+}
+
+/// What a route is behind: tells the request's observer which route it is, and answers what was refused. The one layer
+/// in the router, so that a refusal too is measured under its route.
+#[derive(Debug, Clone)]
+struct Routed<S>(S);
+
+impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Routed<S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let extensions = request.extensions();
+        let Some(asked) = extensions.get::<Arc<Asked>>() else {
+            return Either::Right(self.0.call(request));
         };
-        router
-            // A panic anywhere below is an answer, and is seen by the observation around it.
-            .layer(CatchPanicLayer::custom(answer_panic))
-            // Outermost: everything is measured and logged, whatever answered it.
-            .layer(from_fn_with_state(stack, observe))
+        if let Some(route) = extensions.get::<MatchedPath>() {
+            // A request is routed once.
+            let _ = asked.route.set(route.clone());
+        }
+        let refused = asked.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match refused {
+            Some(problem) => Either::Left(ready(Ok(problem.into_response()))),
+            None => Either::Right(self.0.call(request)),
+        }
+    }
+}
+
+impl Door {
+    /// Answers a request; measures and logs it, whatever answered it, a panic too.
+    pub async fn answer(&self, mut request: Request) -> Response {
+        let started = Instant::now();
+        let stack = &self.0.stack;
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+        let asked = Arc::new(Asked {
+            context: RequestContext::of(request.headers(), peer, &stack.trusted_proxies),
+            in_flight: OnceLock::new(),
+            caller: OnceLock::new(),
+            route: OnceLock::new(),
+            refused: Mutex::new(None),
+        });
+        let method = method_name(request.method());
+        request.extensions_mut().insert(Arc::clone(&asked));
+        let answered = AssertUnwindSafe(self.0.let_in(request, &asked)).catch_unwind().await;
+        let mut response = answered.unwrap_or_else(|panic| answer_panic(&*panic));
+        let elapsed = started.elapsed();
+        let route = asked.route.get().map_or("none", MatchedPath::as_str);
+        let status = response.status().as_u16();
+        log(&asked.context, method, route, status, elapsed.as_secs_f64() * 1_000.0, &response);
+        let labels = RequestLabels { method, route: route.to_owned(), status };
+        stack.metrics.request_seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
+        let id = HeaderValue::from_str(&asked.context.request_id).expect("a request's id is visible ASCII");
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+}
+
+impl Inner {
+    /// Browsers must be able to read every answer, refusals too.
+    async fn let_in(&self, request: Request, asked: &Asked) -> Response {
+        let Some(cors) = &self.cors else {
+            return self.admit(request, asked).await;
+        };
+        let admitted = service_fn(async |request| Ok::<_, Infallible>(self.admit(request, asked).await));
+        let Ok(response) = cors.layer(admitted).oneshot(request).await;
+        response
+    }
+
+    async fn admit(&self, request: Request, asked: &Asked) -> Response {
+        if let Err(problem) = self.check(&request, asked) {
+            *asked.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+        }
+        self.route(request).await
+    }
+
+    /// A place among those in flight, then who asks. A request that is refused for load costs nothing of the rest.
+    fn check(&self, request: &Request, asked: &Asked) -> Result<(), Problem> {
+        let path = request.uri().path();
+        if matches!(path, "/livez" | "/readyz" | "/metrics") {
+            return Ok(());
+        }
+        let in_flight = self.stack.load.enter()?;
+        let is_guarded = path == "/api" || path.starts_with("/api/");
+        if is_guarded && request.method() != Method::OPTIONS {
+            let caller = self.stack.token_key.authenticate(request.headers())?;
+            self.stack.readiness.check()?;
+            // A request is admitted once, here and below.
+            let _ = asked.caller.set(Arc::new(caller));
+        }
+        let _ = asked.in_flight.set(in_flight);
+        Ok(())
+    }
+
+    /// No route has OPTIONS, so that the router refuses it with the list of methods: that is the answer.
+    async fn route(&self, request: Request) -> Response {
+        let is_options = request.method() == Method::OPTIONS;
+        let Ok(refused) = self.router.clone().oneshot(request).await;
+        if !is_options || refused.status() != StatusCode::METHOD_NOT_ALLOWED {
+            return refused;
+        }
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        if let Some(allow) = refused.headers().get(header::ALLOW) {
+            response.headers_mut().insert(header::ALLOW, allow.clone());
+        }
+        response
     }
 }
 
@@ -95,77 +226,19 @@ fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
     })
 }
 
-async fn authenticate(State(stack): State<Arc<Stack>>, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let is_guarded = path == "/api" || path.starts_with("/api/");
-    if is_guarded && request.method() != Method::OPTIONS {
-        let caller = stack.token_key.authenticate(request.headers());
-        match caller.and_then(|caller| stack.readiness.check().map(|()| caller)) {
-            Ok(caller) => request.extensions_mut().insert(Authenticated(Arc::new(caller))),
-            Err(problem) => return problem.into_response(),
-        };
-    }
-    next.run(request).await
-}
-
-/// No route has OPTIONS, so that the router refuses it with the list of methods: that is the answer.
-async fn options(request: Request, next: Next) -> Response {
-    let is_options = request.method() == Method::OPTIONS;
-    let refused = next.run(request).await;
-    if !is_options || refused.status() != StatusCode::METHOD_NOT_ALLOWED {
-        return refused;
-    }
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(allow) = refused.headers().get(header::ALLOW) {
-        response.headers_mut().insert(header::ALLOW, allow.clone());
-    }
-    response
-}
-
-async fn bound_load(State(stack): State<Arc<Stack>>, mut request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/livez" | "/readyz" | "/metrics") {
-        return next.run(request).await;
-    }
-    match stack.load.enter() {
-        Ok(in_flight) => {
-            request.extensions_mut().insert(Arc::new(in_flight));
-            next.run(request).await
-        }
-        Err(problem) => problem.into_response(),
-    }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-fn answer_panic(panic: Box<dyn Any + Send>) -> Response {
+fn answer_panic(panic: &(dyn Any + Send)) -> Response {
     let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = message.unwrap_or("a panic without a message"), "a request made the service panic");
+    let message = format!("a panic: {}", message.unwrap_or("without a message"));
     Problem::new(Kind::Internal, "The service failed. The operator's log has the cause under the request's id.")
+        .with_cause(std::io::Error::other(message))
         .into_response()
 }
 
-async fn observe(State(stack): State<Arc<Stack>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    let context = RequestContext::of(request.headers(), peer, &stack.trusted_proxies);
-    let method = method_name(request.method());
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", id = %context.request_id, method, route, trace = context.traceparent);
-    let request_id = HeaderValue::from_str(&context.request_id).expect("a request's id is visible ASCII");
-    request.extensions_mut().insert(context);
-    let mut response = next.run(request).instrument(span.clone()).await;
-    response.headers_mut().insert(REQUEST_ID, request_id);
-    let (status, elapsed) = (response.status(), started.elapsed());
-    span.in_scope(|| log(&response, elapsed.as_secs_f64() * 1_000.0));
-    let labels = RequestLabels { method, route, status: status.as_u16() };
-    stack.metrics.request_seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
-    response
-}
-
 /// One line a request; a failure of the service's own with its cause.
-fn log(response: &Response, duration_ms: f64) {
-    let status = response.status().as_u16();
+fn log(context: &RequestContext, method: &str, route: &str, status: u16, duration_ms: f64, response: &Response) {
+    let RequestContext { request_id: id, traceparent: trace, .. } = context;
     let Some(ProblemCause(cause)) = response.extensions().get::<ProblemCause>() else {
-        tracing::info!(status, duration_ms, "answered");
+        tracing::info!(id, method, route, trace, status, duration_ms, "answered");
         return;
     };
     let mut chain = cause.to_string();
@@ -175,7 +248,7 @@ fn log(response: &Response, duration_ms: f64) {
         chain.push_str(&error.to_string());
         source = error.source();
     }
-    tracing::error!(status, duration_ms, cause = chain, "failed");
+    tracing::error!(id, method, route, trace, status, duration_ms, cause = chain, "failed");
 }
 
 fn method_name(method: &Method) -> &'static str {

@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -153,37 +153,6 @@ fn a_damaged_master_key_file_is_refused_and_never_repeated() {
         let ended = serve(&data_dir(&directory), &["--master-key-file", path.to_str().unwrap()]);
         check_refused(&ended, &[path.to_str().unwrap()]);
         assert!(!ended.stderr.contains(&key[..12]), "{}", ended.stderr);
-    }
-}
-
-/// Adds an event to an integration's stream, as a newer release might.
-fn add_event(directory: &TempDir, id: &str, event_type: &str, data: &str) {
-    let zeros = "0".repeat(64);
-    let at = "2030-01-01T00:00:00.000Z";
-    let metadata = format!(r#"{{"tenant":"acme","actor":"alice","time":"{at}","hash":"{zeros}"}}"#);
-    let event_id = "0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a6b";
-    let sql = "INSERT INTO events (stream, revision, id, type, at, data, metadata, hash)
-               VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7)";
-    let stream = format!("integration-acme:{id}");
-    open(directory).execute(sql, params![stream, event_id, event_type, at, data, metadata, zeros]).unwrap();
-}
-
-#[tokio::test]
-async fn an_event_that_this_release_does_not_know_is_refused() {
-    for (event_type, data) in [
-        ("IntegrationRenamed.v1", "{}"),
-        ("TagsSet.v2", r#"{"tags":["a"],"added":["a"],"removed":[]}"#),
-        ("TagsSet", r#"{"tags":["a"],"added":["a"],"removed":[]}"#),
-    ] {
-        let (directory, id) = used(None).await;
-        add_event(&directory, &id, event_type, data);
-        let ended = serve(&data_dir(&directory), &[]);
-        assert_eq!(ended.status.code(), Some(2), "{ended:?}");
-        let plain: Vec<_> = ended.stderr.lines().filter(|line| !line.starts_with('{')).collect();
-        assert_eq!(plain.len(), 1, "{}", ended.stderr);
-        assert!(plain[0].contains(event_type), "{}", ended.stderr);
-        let failures = ended.stderr.lines().filter(|line| line.starts_with('{') && line.contains("\"ERROR\"")).count();
-        assert_eq!(failures, 0, "one line says it: {}", ended.stderr);
     }
 }
 
