@@ -38,11 +38,28 @@ pub(crate) struct Data {
     pub(crate) jwt_key_file: Option<PathBuf>,
 }
 
+/// Options of an identity provider whose tokens are trusted.
+#[derive(Debug, Args)]
+pub(crate) struct Provider {
+    /// The keys of the identity provider whose tokens are taken instead of the service's own (RS256, ES256): a JSON Web
+    /// Key Set, by its https URL (http on a loopback host only) or in a file
+    #[arg(long, env = "INTEGRATIONS_JWKS", value_name = "URL|FILE")]
+    pub(crate) jwks: Option<String>,
+    /// What the claim `iss` of tokens must be; with --jwks
+    #[arg(long, env = "INTEGRATIONS_ISSUER", value_name = "ISSUER")]
+    pub(crate) issuer: Option<String>,
+    /// What the claim `aud` of tokens must contain; with --jwks
+    #[arg(long, env = "INTEGRATIONS_AUDIENCE", value_name = "AUDIENCE")]
+    pub(crate) audience: Option<String>,
+}
+
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) provider: Provider,
     /// Where to listen
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,

@@ -7,6 +7,7 @@ use clap::Parser as _;
 mod cli;
 mod files;
 mod listen;
+mod provider;
 mod root;
 mod serve;
 mod telemetry;

@@ -28,17 +28,17 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::{
-    bearer::{Claims, PERMISSION_CREATE, TokenKey},
+    bearer::{Claims, PERMISSION_CREATE, TokenKey, Tokens, provider::Provider},
     client::TrustedProxies,
     layers::Stack,
     load::Load,
     metrics::Metrics,
     openapi,
-    readiness::Readiness,
+    readiness::{Part, Readiness},
 };
 
 use crate::{
-    Failure, cli, files, listen,
+    Failure, cli, files, listen, provider,
     root::{self, Root},
     telemetry,
     token::now_seconds,
@@ -71,7 +71,8 @@ struct Parts {
     store: Arc<dyn EventStore>,
     views: Arc<MemoryViews<Integrations>>,
     masters: Arc<MasterKeys>,
-    token_key: Arc<TokenKey>,
+    tokens: Arc<Tokens>,
+    provider: Option<Arc<Provider>>,
     readiness: Arc<Readiness>,
     metrics: Arc<Metrics>,
     load: Arc<Load>,
@@ -80,11 +81,13 @@ struct Parts {
 
 async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     let signals = Signals::listen().map_err(|error| Failure::Service(error.into()))?;
+    let (readiness, metrics) = (Arc::new(readiness(options)), Arc::default());
+    let provider = provider::of(options, &readiness, &metrics).await.map_err(Failure::Configuration)?;
     let is_first_start = !options.data.data_dir.join(events::store::sqlite::FILE_NAME).exists();
     let store = SqliteStore::open(&options.data.data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     let store: Arc<dyn EventStore> = Arc::new(store);
     let masters = master_keys(options, &*store).await?;
-    let token_key = files::token_key(&options.data).map_err(Failure::Configuration)?;
+    let (tokens, token_key) = tokens(options, provider.as_ref()).map_err(Failure::Configuration)?;
     let listener = bind(options.listen).await?;
     let address = listener.local_addr().map_err(|error| Failure::Service(error.into()))?;
     let metrics_listener = match options.metrics_listen {
@@ -95,15 +98,16 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
         store,
         views: Arc::default(),
         masters: Arc::new(masters),
-        token_key: Arc::new(token_key),
-        readiness: Arc::new(Readiness::waiting_for("the views are being replayed from the log")),
-        metrics: Arc::default(),
+        tokens: Arc::new(tokens),
+        provider,
+        readiness,
+        metrics,
         load: Load::new(options.max_in_flight, options.max_waiting),
         tasks: TaskTracker::new(),
     };
     let stop = CancellationToken::new();
     let ended = start(options, &parts, listener, metrics_listener, &stop);
-    greet(options, &parts.token_key, address, is_first_start);
+    greet(options, token_key.as_deref(), address, is_first_start);
     let outcome = wait(&parts, signals, ended).await;
     stop.cancel();
     parts.tasks.close();
@@ -112,6 +116,23 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
         tracing::info!("stopped");
     }
     outcome
+}
+
+fn readiness(options: &cli::Serve) -> Readiness {
+    match options.provider.jwks {
+        Some(_) => Readiness::waiting_for(&[Part::Views, Part::TokenKeys]),
+        None => Readiness::waiting_for(&[Part::Views]),
+    }
+}
+
+/// Whose tokens are trusted: a provider's, or else those that are signed with a key of the service's own, made at first
+/// start.
+fn tokens(options: &cli::Serve, provider: Option<&Arc<Provider>>) -> anyhow::Result<(Tokens, Option<Arc<TokenKey>>)> {
+    if let Some(provider) = provider {
+        return Ok((Tokens::issued_by(Arc::clone(provider), now_seconds), None));
+    }
+    let key = Arc::new(files::token_key(&options.data)?);
+    Ok((Tokens::signed_with(Arc::clone(&key), now_seconds), Some(key)))
 }
 
 /// The master keys, made at first start; refused when they do not open what the log holds.
@@ -159,6 +180,10 @@ fn start(
     }
     parts.tasks.spawn(listen::serve(listener, router, parts.tasks.clone(), stop.clone()));
     parts.tasks.spawn(clean(Arc::clone(&parts.store), parts.views.checkpoint(), stop.clone()));
+    if let Some(provider) = parts.provider.clone() {
+        let stop = stop.clone();
+        parts.tasks.spawn(async move { provider.run(stop).await });
+    }
     let (failed, ended) = watch::channel(None);
     let (store, views, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.views), Arc::clone(&parts.readiness));
     let stopped = stop.clone();
@@ -230,7 +255,7 @@ fn routes(options: &cli::Serve, parts: &Parts, root: &Root, metrics_are_apart: b
 
 fn stack(options: &cli::Serve, parts: &Parts) -> Stack {
     Stack {
-        token_key: Arc::clone(&parts.token_key),
+        tokens: Arc::clone(&parts.tokens),
         load: Arc::clone(&parts.load),
         readiness: Arc::clone(&parts.readiness),
         metrics: Arc::clone(&parts.metrics),
@@ -283,7 +308,7 @@ impl Replay {
             }
             Progress::Reached(_) => {}
             Progress::CaughtUp => {
-                self.readiness.set_ready();
+                self.readiness.set_ready(Part::Views);
                 let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(position = self.events, duration_ms = ms, "ready: the log is replayed");
             }
@@ -292,13 +317,14 @@ impl Replay {
 }
 
 /// The first thing that a newcomer sees. Nobody may be there to read it.
-fn greet(options: &cli::Serve, key: &TokenKey, address: SocketAddr, is_first_start: bool) {
+fn greet(options: &cli::Serve, key: Option<&TokenKey>, address: SocketAddr, is_first_start: bool) {
     let mut out = std::io::stdout();
     let data_dir = options.data.data_dir.display();
     let _ = writeln!(out, "Listening on http://{address}, data in {data_dir}");
-    if !is_first_start {
+    // With a provider it is the provider who gives tokens.
+    let Some(key) = key.filter(|_| is_first_start) else {
         return;
-    }
+    };
     let _ = match first_token(key).ok().filter(|_| out.is_terminal()) {
         Some(token) => {
             writeln!(out, "Try it:\n  curl -H 'Authorization: Bearer {token}' http://{address}/api/integrations")

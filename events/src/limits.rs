@@ -64,3 +64,13 @@ pub const IN_FLIGHT_MAX: usize = 1_024;
 pub const WAITING_MAX: usize = 1_024;
 /// Seconds that a token may be expired, or not yet valid.
 pub const TOKEN_LEEWAY_SECONDS: u64 = 30;
+/// Bytes that verified tokens may take in memory.
+pub const TOKEN_CACHE_BYTES_MAX: u64 = 16 * 1_024 * 1_024;
+/// Bytes of an identity provider's set of keys.
+pub const TOKEN_KEYS_BYTES_MAX: usize = 1_024 * 1_024;
+/// Seconds that fetching an identity provider's keys may take.
+pub const TOKEN_KEYS_TIMEOUT_SECONDS: u64 = 5;
+/// Seconds after which an unknown `kid` fetches the keys again.
+pub const TOKEN_KEYS_REFETCH_SECONDS: u64 = 30;
+/// Seconds after which the keys are fetched again in any case.
+pub const TOKEN_KEYS_REFRESH_SECONDS: u64 = 300;

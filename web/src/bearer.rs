@@ -1,18 +1,27 @@
-//! Tokens: who asks. JSON Web Tokens (RFC 7519) signed with HMAC-SHA256 under a key from a file.
+//! Tokens: who asks. JSON Web Tokens (RFC 7519), signed with HMAC-SHA256 under a key from a file, or with RS256 or ES256
+//! by an identity provider that publishes its keys (RFC 7517).
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use events::{
     ids::{PrincipalId, TenantId},
-    limits,
     principal::{Permissions, Principal},
 };
 use http::{HeaderMap, HeaderValue, header};
-use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize};
-use thiserror::Error;
 
 use crate::problem::{Kind, Problem};
+
+pub mod jwks;
+pub mod key;
+pub mod provider;
+pub mod source;
+pub mod tokens;
+mod verify;
+mod weight;
+
+pub use key::{KeyError, TokenKey};
+pub use tokens::Tokens;
 
 /// The permission to create integrations.
 pub const PERMISSION_CREATE: &str = "permission.integrations.create";
@@ -20,22 +29,6 @@ pub const PERMISSION_CREATE: &str = "permission.integrations.create";
 pub const PERMISSION_ADMIN: &str = "permission.integrations.admin";
 /// The permission to see all history of the tenant.
 pub const PERMISSION_AUDIT: &str = "permission.integrations.audit";
-
-const KEY_BYTES_MIN: usize = 32;
-
-/// Why a key file cannot be used.
-#[derive(Debug, Error)]
-pub enum KeyError {
-    /// It cannot be read.
-    #[error("cannot read the token key file")]
-    File(#[from] std::io::Error),
-    /// It is shorter than HMAC-SHA256 asks for (RFC 7518 §3.2).
-    #[error("the token key is shorter than {KEY_BYTES_MIN} bytes")]
-    TooShort,
-    /// A token could not be signed.
-    #[error("cannot sign the token")]
-    Sign(#[source] jsonwebtoken::errors::Error),
-}
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -97,93 +90,6 @@ impl From<Claims> for Caller {
     }
 }
 
-/// The key that signs and checks tokens: the bytes of a file, without the white space around them.
-pub struct TokenKey {
-    encoding: EncodingKey,
-    decoding: DecodingKey,
-}
-
-impl std::fmt::Debug for TokenKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("TokenKey([redacted])")
-    }
-}
-
-impl TokenKey {
-    /// The text of a key file with a fresh random key.
-    #[must_use]
-    pub fn generate_file() -> String {
-        let mut bytes = [0; KEY_BYTES_MIN];
-        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
-        format!("{}\n", data_encoding::HEXLOWER.encode(&bytes))
-    }
-
-    /// Reads a key file.
-    ///
-    /// # Errors
-    /// [`KeyError::File`], [`KeyError::TooShort`].
-    pub fn read(path: &Path) -> Result<Self, KeyError> {
-        Self::new(std::fs::read(path)?.trim_ascii())
-    }
-
-    /// Takes a key.
-    ///
-    /// # Errors
-    /// [`KeyError::TooShort`].
-    pub fn new(key: &[u8]) -> Result<Self, KeyError> {
-        if key.len() < KEY_BYTES_MIN {
-            return Err(KeyError::TooShort);
-        }
-        Ok(Self { encoding: EncodingKey::from_secret(key), decoding: DecodingKey::from_secret(key) })
-    }
-
-    /// Signs a token.
-    ///
-    /// # Errors
-    /// [`KeyError::Sign`].
-    pub fn mint(&self, claims: &Claims) -> Result<String, KeyError> {
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.encoding).map_err(KeyError::Sign)
-    }
-
-    /// Who sent these headers.
-    ///
-    /// # Errors
-    /// 401 with `WWW-Authenticate`, when there is not exactly one valid bearer token.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let missing = || challenge_bare("Send your token in the header Authorization: Bearer TOKEN.");
-        let token = bearer_token(headers).ok_or_else(missing)?;
-        let claims = self
-            .verify(token)
-            .map_err(|reason| challenge(reason, HeaderValue::from_static(r#"Bearer error="invalid_token""#)))?;
-        Ok(claims.into())
-    }
-
-    fn verify(&self, token: &str) -> Result<Claims, &'static str> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.leeway = limits::TOKEN_LEEWAY_SECONDS;
-        validation.validate_nbf = true;
-        validation.validate_aud = false;
-        let token =
-            jsonwebtoken::decode::<Claims>(token, &self.decoding, &validation).map_err(|error| reason(&error))?;
-        if token.claims.sub.is_team() {
-            return Err("The token's sub begins with team:, which only groups may.");
-        }
-        Ok(token.claims)
-    }
-}
-
-fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
-    use jsonwebtoken::errors::ErrorKind;
-    #[expect(clippy::wildcard_enum_match_arm, reason = "the library's list is open, and the rest is one to the caller")]
-    match error.kind() {
-        ErrorKind::ExpiredSignature => "The token has expired.",
-        ErrorKind::ImmatureSignature => "The token is not valid yet.",
-        ErrorKind::Json(_) => "The token's claims are not what they must be.",
-        ErrorKind::MissingRequiredClaim(_) => "The token lacks a claim that it must have.",
-        _ => "The token is not one that this service trusts.",
-    }
-}
-
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -196,6 +102,11 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
 /// 401 for a request without a token.
 pub(crate) fn challenge_bare(detail: &'static str) -> Problem {
     challenge(detail, HeaderValue::from_static("Bearer"))
+}
+
+/// 401 for a request whose token is refused. The reason tells nothing of keys and claims.
+fn refuse(reason: &'static str) -> Problem {
+    challenge(reason, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
 }
 
 fn challenge(detail: &'static str, challenge: HeaderValue) -> Problem {

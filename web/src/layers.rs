@@ -19,17 +19,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt as _, future::Either};
-use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower::{Layer as _, Service, ServiceExt as _, layer::layer_fn, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
-    bearer::{Caller, TokenKey},
+    bearer::{Caller, Tokens},
     client::{REQUEST_ID, RequestContext, TrustedProxies},
     load::{InFlight, Load},
     metrics::{Metrics, RequestLabels},
     position::{INTEGRATION_POSITION, PREFERENCE_APPLIED},
-    problem::{Kind, Problem, ProblemCause},
+    problem::{Kind, Problem, ProblemCause, chain},
     readiness::Readiness,
 };
 
@@ -37,7 +37,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Stack {
     /// Who may ask.
-    pub token_key: Arc<TokenKey>,
+    pub tokens: Arc<Tokens>,
     /// How many at once.
     pub load: Arc<Load>,
     /// Whether anything can be served yet.
@@ -163,25 +163,25 @@ impl Inner {
     }
 
     async fn admit(&self, request: Request, asked: &Asked) -> Response {
-        if let Err(problem) = self.check(&request, asked) {
+        if let Err(problem) = self.check(request.method(), request.uri(), request.headers(), asked).await {
             *asked.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
         }
         self.route(request).await
     }
 
     /// A place among those in flight, then who asks. A request that is refused for load costs nothing of the rest.
-    fn check(&self, request: &Request, asked: &Asked) -> Result<(), Problem> {
-        let path = request.uri().path();
+    async fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap, asked: &Asked) -> Result<(), Problem> {
+        let path = uri.path();
         if matches!(path, "/livez" | "/readyz" | "/metrics") {
             return Ok(());
         }
         let in_flight = self.stack.load.enter()?;
         let is_guarded = path == "/api" || path.starts_with("/api/");
-        if is_guarded && request.method() != Method::OPTIONS {
-            let caller = self.stack.token_key.authenticate(request.headers())?;
+        if is_guarded && *method != Method::OPTIONS {
+            let caller = self.stack.tokens.authenticate(headers).await?;
             self.stack.readiness.check()?;
             // A request is admitted once, here and below.
-            let _ = asked.caller.set(Arc::new(caller));
+            let _ = asked.caller.set(caller);
         }
         let _ = asked.in_flight.set(in_flight);
         Ok(())
@@ -241,14 +241,7 @@ fn log(context: &RequestContext, method: &str, route: &str, status: u16, duratio
         tracing::info!(id, method, route, trace, status, duration_ms, "answered");
         return;
     };
-    let mut chain = cause.to_string();
-    let mut source = cause.source();
-    while let Some(error) = source {
-        chain.push_str(": ");
-        chain.push_str(&error.to_string());
-        source = error.source();
-    }
-    tracing::error!(id, method, route, trace, status, duration_ms, cause = chain, "failed");
+    tracing::error!(id, method, route, trace, status, duration_ms, cause = chain(&**cause), "failed");
 }
 
 fn method_name(method: &Method) -> &'static str {

@@ -27,6 +27,13 @@ pub struct RequestLabels {
     pub status: u16,
 }
 
+/// What a fetch of token keys is counted under.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct FetchLabels {
+    /// `changed`, `unchanged` or `failed`.
+    pub outcome: &'static str,
+}
+
 /// Every metric.
 #[derive(Debug)]
 pub struct Metrics {
@@ -41,6 +48,8 @@ pub struct Metrics {
     pub appends: Counter,
     /// Appends that met another revision than expected.
     pub conflicts: Counter,
+    /// Fetches of an identity provider's token keys.
+    pub token_key_fetches: Family<FetchLabels, Counter>,
     /// The last position of the log.
     pub log_position: Gauge<u64, AtomicU64>,
     /// How many positions the views are behind the log.
@@ -60,6 +69,7 @@ impl Default for Metrics {
             requests_waiting: Gauge::default(),
             appends: Counter::default(),
             conflicts: Counter::default(),
+            token_key_fetches: Family::default(),
             log_position: Gauge::default(),
             projection_lag: Gauge::default(),
             parked_streams: Gauge::default(),
@@ -70,6 +80,11 @@ impl Default for Metrics {
         registry.register("requests_waiting", "Requests that wait for a position", metrics.requests_waiting.clone());
         registry.register("appends", "Appends that were acknowledged", metrics.appends.clone());
         registry.register("conflicts", "Appends that met another revision than expected", metrics.conflicts.clone());
+        registry.register(
+            "token_key_fetches",
+            "Fetches of an identity provider's token keys",
+            metrics.token_key_fetches.clone(),
+        );
         registry.register("log_position", "The last position of the log", metrics.log_position.clone());
         registry.register(
             "projection_lag",

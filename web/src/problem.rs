@@ -142,6 +142,12 @@ pub(crate) struct ProblemDocument<'a> {
 #[derive(Debug, Clone)]
 pub struct ProblemCause(pub Arc<dyn StdError + Send + Sync>);
 
+/// An error with all that lies below it, as one line for the log.
+pub(crate) fn chain(error: &dyn StdError) -> String {
+    let below = std::iter::successors(error.source(), |error| (*error).source());
+    below.fold(error.to_string(), |chain, error| format!("{chain}: {error}"))
+}
+
 /// Something that went wrong with a request.
 #[derive(Debug)]
 pub struct Problem {

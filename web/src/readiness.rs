@@ -1,33 +1,71 @@
-//! Whether the service is ready to serve, and which part it waits for.
+//! Whether the service is ready to serve, and which parts it waits for.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::problem::{Kind, Problem};
 
+/// Something without which nothing can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Part {
+    /// What reads are served from.
+    Views = 1,
+    /// The identity provider's keys.
+    TokenKeys = 2,
+}
+
+impl Part {
+    const ALL: [Self; 2] = [Self::Views, Self::TokenKeys];
+
+    /// 503, naming the part.
+    #[must_use]
+    pub fn not_ready(self) -> Problem {
+        let state = match self {
+            Self::Views => "the views are being replayed from the log",
+            Self::TokenKeys => "the token keys cannot be fetched",
+        };
+        Problem::retry_after(Kind::NotReady, format!("Not ready yet: {state}."), 1)
+    }
+}
+
 /// What a process waits for before it serves.
 #[derive(Debug)]
-pub struct Readiness(RwLock<Option<&'static str>>);
+pub struct Readiness(AtomicU8);
 
 impl Readiness {
-    /// Not ready: it waits for a part.
+    /// Not ready: it waits for each of these parts.
     #[must_use]
-    pub fn waiting_for(part: &'static str) -> Self {
-        Self(RwLock::new(Some(part)))
+    pub fn waiting_for(parts: &[Part]) -> Self {
+        Self(AtomicU8::new(parts.iter().fold(0, |waiting, part| waiting | *part as u8)))
     }
 
-    /// It waits for nothing any more.
-    pub fn set_ready(&self) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = None;
+    /// It does not wait for this part any more.
+    pub fn set_ready(&self, part: Part) {
+        self.0.fetch_and(!(part as u8), Ordering::Release);
     }
 
     /// Lets a request in once the service is ready.
     ///
     /// # Errors
-    /// 503, naming the part that is not ready.
+    /// 503, naming a part that is not ready.
     pub fn check(&self) -> Result<(), Problem> {
-        match *self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            None => Ok(()),
-            Some(part) => Err(Problem::retry_after(Kind::NotReady, format!("Not ready yet: {part}."), 1)),
-        }
+        let waiting = self.0.load(Ordering::Acquire);
+        let part = Part::ALL.into_iter().find(|part| waiting & *part as u8 != 0);
+        part.map_or(Ok(()), |part| Err(part.not_ready()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_is_waited_for_by_itself() {
+        let readiness = Readiness::waiting_for(&Part::ALL);
+        readiness.set_ready(Part::Views);
+        assert!(readiness.check().is_err());
+        readiness.set_ready(Part::TokenKeys);
+        assert!(readiness.check().is_ok());
+        assert!(Readiness::waiting_for(&[]).check().is_ok());
     }
 }
