@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use events::{
-    ids::{PrincipalId, TenantId},
+    ids::{IntegrationRef, PrincipalId, TenantId},
     limits,
 };
 use http::HeaderValue;
@@ -25,6 +25,16 @@ pub(crate) enum Verb {
     Serve(Serve),
     /// Mint a token; it is the last line of the output
     Token(Token),
+    /// Write the log verbatim as JSON lines; a running service is not in the way
+    Export(Transfer),
+    /// Write an export, checked line by line, into a log that is empty or not there yet
+    Import(Transfer),
+    /// Check the log: every event against its hash, every stream for gaps; a running service is not in the way
+    Verify(Verify),
+    /// Print what happened to an integration, a deleted one too
+    History(History),
+    /// Print a script that completes this command line in a shell
+    Completion(Completion),
 }
 
 /// Options that every verb has.
@@ -51,6 +61,72 @@ pub(crate) struct Provider {
     /// What the claim `aud` of tokens must contain; with --jwks
     #[arg(long, env = "INTEGRATIONS_AUDIENCE", value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
+}
+
+/// The option of verbs that work on a log without a service.
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Where the event log is
+    #[arg(long, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+}
+
+/// Options of `export` and `import`.
+#[derive(Debug, Args)]
+pub(crate) struct Transfer {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    /// The file with the export; `-` is the standard output or input
+    #[arg(value_name = "FILE|-", value_parser = place)]
+    pub(crate) place: Place,
+}
+
+/// Where an export goes or comes from.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Standard,
+    File(PathBuf),
+}
+
+/// Options of `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub(crate) struct History {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    /// The integration's id, or, with --tenant, its slug
+    #[arg(value_name = "ID", value_parser = IntegrationRef::parse)]
+    pub(crate) id: IntegrationRef,
+    /// The tenant [default: every tenant that has or had an integration of this id]
+    #[arg(long)]
+    pub(crate) tenant: Option<TenantId>,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `completion`.
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+/// A shell that can complete the command line.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// Options of `serve`.
@@ -130,6 +206,11 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     };
     let number: u64 = text[..text.len() - 1].parse().map_err(|_| RULE)?;
     number.checked_mul(seconds).filter(|seconds| *seconds <= u64::from(u32::MAX)).map(Duration::from_secs).ok_or(RULE)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "the form that clap asks for")]
+fn place(text: &str) -> Result<Place, std::convert::Infallible> {
+    Ok(if text == "-" { Place::Standard } else { Place::File(text.into()) })
 }
 
 fn network(text: &str) -> Result<IpNet, &'static str> {

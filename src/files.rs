@@ -79,7 +79,8 @@ fn write_draft(draft: &Path, text: &str) -> std::io::Result<()> {
     file.sync_all()
 }
 
-fn sync_directory(path: &Path) -> std::io::Result<()> {
+/// Makes the name of a file durable.
+pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::File::open(directory)?.sync_all()
 }

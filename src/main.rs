@@ -4,14 +4,20 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+mod archive;
 mod cli;
+mod completion;
 mod files;
+mod history;
 mod listen;
+mod progress;
 mod provider;
 mod root;
 mod serve;
 mod telemetry;
 mod token;
+mod transfer;
+mod verify;
 
 use cli::{Cli, Verb};
 
@@ -24,7 +30,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 enum Failure {
     /// The configuration, or what it points to, is wrong: 2.
     Configuration(anyhow::Error),
-    /// The service failed: 1.
+    /// The service, or what was asked for, failed: 1.
     Service(anyhow::Error),
 }
 
@@ -32,6 +38,11 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Serve(options) => serve::run(&options),
         Verb::Token(options) => token::run(&options),
+        Verb::Export(options) => transfer::export(&options),
+        Verb::Import(options) => transfer::import(&options),
+        Verb::Verify(options) => verify::run(&options),
+        Verb::History(options) => history::run(&options),
+        Verb::Completion(options) => completion::run(&options),
     };
     let (error, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

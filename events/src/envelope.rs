@@ -40,6 +40,12 @@ impl Digest {
         &self.0
     }
 
+    /// Parses 64 lower-case hex digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(Self)
+    }
+
     /// The first eight hex digits, as entity tags show them.
     #[must_use]
     pub fn short(&self) -> String {
@@ -68,8 +74,7 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        let bytes = data_encoding::HEXLOWER.decode(text.as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-        bytes.map(Self).ok_or_else(|| D::Error::custom("must be 64 lower-case hex digits"))
+        Self::parse(&text).ok_or_else(|| D::Error::custom("must be 64 lower-case hex digits"))
     }
 }
 
@@ -180,9 +185,8 @@ impl NewEvent {
 /// type, data, and metadata without its last [`HASH_SUFFIX_LEN`] bytes.
 #[must_use]
 pub fn hash(place: Place<'_>, id: EventId, event_type: &str, data: &[u8], metadata_unhashed: &[u8]) -> Digest {
-    let mut hasher = Sha256::new();
     let (revision, uuid) = (place.revision.get().to_be_bytes(), id.uuid());
-    let parts: [&[u8]; 7] = [
+    hash_parts([
         place.previous.as_bytes(),
         place.stream.as_str().as_bytes(),
         &revision,
@@ -190,7 +194,12 @@ pub fn hash(place: Place<'_>, id: EventId, event_type: &str, data: &[u8], metada
         event_type.as_bytes(),
         data,
         metadata_unhashed,
-    ];
+    ])
+}
+
+/// [`hash`] of the bytes of its parts, in their order: for whoever has them without owning them.
+pub(crate) fn hash_parts(parts: [&[u8]; 7]) -> Digest {
+    let mut hasher = Sha256::new();
     for part in parts {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part);
@@ -243,7 +252,7 @@ impl RecordedEvent {
     }
 }
 
-fn time_of(metadata: &[u8]) -> Option<Timestamp> {
+pub(crate) fn time_of(metadata: &[u8]) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Timed {
         time: Timestamp,

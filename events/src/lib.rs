@@ -5,6 +5,7 @@
 pub mod driver;
 pub mod envelope;
 pub mod event;
+pub mod history;
 pub mod ids;
 pub mod integration;
 pub mod limits;

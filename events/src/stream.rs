@@ -66,6 +66,15 @@ impl Kind {
         }
     }
 
+    /// Whether an export of the log holds streams of this kind: what a follower has done is done anew elsewhere.
+    #[must_use]
+    pub fn is_exported(self) -> bool {
+        match self {
+            Self::JanitorCheckpoint => false,
+            Self::Integration | Self::Slug | Self::Key | Self::Icon => true,
+        }
+    }
+
     /// Whether the data of its events is raw bytes, not JSON text.
     #[must_use]
     pub fn holds_bytes(self) -> bool {

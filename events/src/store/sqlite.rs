@@ -27,9 +27,13 @@ use crate::{
     stream::{Kind, StreamName},
 };
 
+pub mod file;
+pub mod import;
 mod reader;
 mod schema;
+pub mod snapshot;
 mod subscription;
+pub mod verify;
 mod writer;
 
 /// The name of the log's file in its directory.
@@ -42,6 +46,12 @@ pub enum OpenError {
     /// Another process writes it.
     #[error("another process has the event log in {} open", .0.display())]
     Locked(PathBuf),
+    /// There is none.
+    #[error("there is no event log {}", .0.display())]
+    NoLog(PathBuf),
+    /// It holds events already.
+    #[error("the event log in {} has events; only an empty one takes an import", .0.display())]
+    NotEmpty(PathBuf),
     /// A newer release wrote it.
     #[error("the event log has format {found}, and this release knows formats up to {known}")]
     NewerFormat {

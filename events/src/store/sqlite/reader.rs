@@ -26,7 +26,7 @@ use crate::{
 const ROWS_MAX: usize = 1_000;
 /// How many read at once; each has a connection, which is kept for the next.
 const READERS_MAX: usize = 16;
-const COLUMNS: &str = "position, stream, revision, id, type, at, data, metadata, hash";
+pub(super) const COLUMNS: &str = "position, stream, revision, id, type, at, data, metadata, hash";
 
 /// Connections for reading.
 #[derive(Debug)]
@@ -38,9 +38,18 @@ pub(super) struct Readers {
 
 /// What goes wrong when rows are read: SQLite's errors, and rows that are not what they should be.
 #[derive(Debug)]
-enum ReadError {
+pub(super) enum ReadError {
     Sqlite(rusqlite::Error),
     Corrupt(Cause),
+}
+
+impl From<ReadError> for Error {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Sqlite(error) => Self::Unavailable(error.into()),
+            ReadError::Corrupt(cause) => Self::Corrupt(cause),
+        }
+    }
 }
 
 impl From<rusqlite::Error> for ReadError {
@@ -59,7 +68,8 @@ impl Readers {
         self.places.acquire().await.ok()
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, Error> {
+    /// Reads with a connection of its own.
+    pub(super) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, ReadError>) -> Result<T, Error> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| schema::open_reader(&self.path), Ok);
         let connection = connection.map_err(|error| Error::Unavailable(error.into()))?;
@@ -67,10 +77,7 @@ impl Readers {
         if result.is_ok() {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
         }
-        result.map_err(|error| match error {
-            ReadError::Sqlite(error) => Error::Unavailable(error.into()),
-            ReadError::Corrupt(cause) => Error::Corrupt(cause),
-        })
+        Ok(result?)
     }
 
     /// `None` when what stood there was removed by a commit that is not shown yet: to be asked again when the head has
@@ -201,7 +208,7 @@ fn end_of_stream(connection: &Connection, stream: &StreamName, head: Position) -
     })
 }
 
-fn recorded(row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
+pub(super) fn recorded(row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
     let data = match row.get_ref(6)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => {
@@ -223,7 +230,7 @@ fn recorded(row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
     })
 }
 
-fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, ReadError> {
+pub(super) fn text<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a str, ReadError> {
     row.get_ref(column)?.as_str().map_err(corrupt)
 }
 

@@ -40,6 +40,17 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
+/// Opens the file of a log for reading by whoever does not write it: it is checked, and never made.
+pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
+    if !path.is_file() {
+        return Err(OpenError::NoLog(path.to_owned()));
+    }
+    let connection = open_reader(path)?;
+    let (format, application, _) = marks(&connection, path)?;
+    check_marks(format, application, path)?;
+    Ok(connection)
+}
+
 /// Opens the file for reading.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
@@ -49,23 +60,37 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn check_format(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let (format, application, tables) = marks(connection, path)?;
+    if tables == 0 && application == 0 {
+        return Ok(create(connection)?);
+    }
+    check_marks(format, application, path)
+}
+
+/// What tells what the file is: its format, whose it is, and how many tables it has.
+fn marks(connection: &Connection, path: &Path) -> Result<(i64, i64, i64), OpenError> {
     let foreign = |error: rusqlite::Error| match error.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.to_owned()),
         Some(_) | None => OpenError::Sqlite(error),
     };
-    let format: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(foreign)?;
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables == 0 && application == 0 {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {TABLE} COMMIT;"
-        ))?;
-        return Ok(());
-    }
+    let format = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(foreign)?;
+    let application = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok((format, application, tables))
+}
+
+fn check_marks(format: i64, application: i64, path: &Path) -> Result<(), OpenError> {
     if application != APPLICATION_ID {
         return Err(OpenError::Foreign(path.to_owned()));
     }
     if format > FORMAT { Err(OpenError::NewerFormat { found: format, known: FORMAT }) } else { Ok(()) }
+}
+
+/// Makes an empty log of an empty file.
+pub(super) fn create(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; {TABLE} COMMIT;"
+    ))
 }
 
 /// The highest position that was ever given.

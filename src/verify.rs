@@ -1,0 +1,63 @@
+//! `integrations verify`: whether the log is what was appended, and if not, where.
+
+use std::{io::Write as _, thread};
+
+use anyhow::{Context as _, anyhow};
+use events::store::sqlite::verify::{Error, Finding, Report, verify};
+use serde_json::{Value, json};
+
+use crate::{Failure, cli, progress::Progress};
+
+/// Walks the log and prints what was found.
+pub(crate) fn run(options: &cli::Verify) -> Result<(), Failure> {
+    let progress = Progress::new("verifying");
+    let threads = thread::available_parallelism().map_or(1, Into::into);
+    let report = verify(&options.log.data_dir, threads, |told| {
+        progress.tell_on_a_terminal(told.passed, told.passed, told.all);
+    });
+    let report = report.map_err(|error| match error {
+        Error::Open(error) => Failure::Configuration(error.into()),
+        Error::Read(_) => Failure::Service(error.into()),
+    })?;
+    progress.clear();
+    let printed = if options.json { format!("{}\n", as_json(&report)) } else { as_text(&report) };
+    std::io::stdout().write_all(printed.as_bytes()).context("cannot print").map_err(Failure::Service)?;
+    if report.is_whole() { Ok(()) } else { Err(Failure::Service(anyhow!("the log is not what was appended"))) }
+}
+
+fn as_text(report: &Report) -> String {
+    let Report { streams, events, head, findings, more } = report;
+    if report.is_whole() {
+        return format!("whole: {streams} streams, {events} events, head {head}\n");
+    }
+    let mut text: String = findings.iter().map(|finding| format!("{finding}\n")).collect();
+    if *more > 0 {
+        text.push_str(&format!("and {more} more\n"));
+    }
+    text
+}
+
+fn as_json(report: &Report) -> Value {
+    json!({
+        "whole": report.is_whole(),
+        "streams": report.streams,
+        "events": report.events,
+        "head": report.head,
+        "findings": report.findings.iter().map(finding).collect::<Vec<_>>(),
+        "more": report.more,
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    match finding {
+        Finding::Altered { stream, revision } => json!({ "fault": "altered", "stream": stream, "revision": revision }),
+        Finding::Missing { stream, from, to } => {
+            json!({ "fault": "missing", "stream": stream, "revision": from, "to": to })
+        }
+        Finding::OutOfOrder { stream, revision } => {
+            json!({ "fault": "outOfOrder", "stream": stream, "revision": revision })
+        }
+        Finding::Surplus { stream, revision } => json!({ "fault": "surplus", "stream": stream, "revision": revision }),
+        Finding::File(what) => json!({ "fault": "file", "detail": what }),
+    }
+}
