@@ -3,6 +3,7 @@
 //! secrets, and the driver catalogue. Knows no HTTP and none of the other crates.
 
 pub mod driver;
+pub mod durable;
 pub mod envelope;
 pub mod event;
 pub mod history;

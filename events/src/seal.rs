@@ -20,6 +20,10 @@ use crate::{
     ids::{IntegrationId, KeyId, TenantId},
 };
 
+mod file;
+
+pub use file::KeyFileText;
+
 const KEY_LEN: usize = 32;
 const NONCE_LEN: usize = 12;
 
@@ -220,7 +224,7 @@ impl fmt::Debug for WrappedKey {
     }
 }
 
-#[derive(ZeroizeOnDrop)]
+#[derive(PartialEq, Eq, ZeroizeOnDrop)]
 struct MasterKey {
     #[zeroize(skip)]
     id: String,
@@ -240,9 +244,7 @@ impl MasterKeys {
     /// The text of a key file with one fresh random key.
     #[must_use]
     pub fn generate_file() -> Zeroizing<String> {
-        let bytes: Zeroizing<[u8; KEY_LEN]> = Zeroizing::new(random());
-        let id = data_encoding::HEXLOWER.encode(&random::<4>());
-        Zeroizing::new(format!("{id} {}\n", BASE64.encode(bytes.as_slice())))
+        file::fresh_line()
     }
 
     /// Reads a key file.
@@ -268,10 +270,37 @@ impl MasterKeys {
         if keys.is_empty() { Err(Error::NoKey) } else { Ok(Self(keys)) }
     }
 
+    /// The id of the active key.
+    #[must_use]
+    pub fn active(&self) -> &str {
+        &self.last().id
+    }
+
+    /// The ids of all keys, in the order of the file.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|key| key.id.as_str())
+    }
+
+    /// Whether what the other's active key wraps opens with these: the same key, not just the same id.
+    #[must_use]
+    pub fn opens_active_of(&self, other: &Self) -> bool {
+        self.0.contains(other.last())
+    }
+
+    /// Whether what any of the other's keys wrapped opens with these.
+    #[must_use]
+    pub fn opens_all_of(&self, other: &Self) -> bool {
+        other.0.iter().all(|key| self.0.contains(key))
+    }
+
+    fn last(&self) -> &MasterKey {
+        self.0.last().expect("a key file has at least one key")
+    }
+
     /// Wraps a data key with the active key.
     #[must_use]
     pub fn wrap(&self, tenant: &TenantId, integration: IntegrationId, key: &DataKey) -> WrappedKey {
-        let active = self.0.last().expect("a key file has at least one key");
+        let active = self.last();
         let associated = wrap_associated(tenant, integration, &active.id, key.id);
         let (nonce, ciphertext) = encrypt(&active.bytes, &associated, &key.bytes);
         WrappedKey {

@@ -29,6 +29,7 @@ use crate::{
 
 pub mod file;
 pub mod import;
+pub mod keys;
 mod reader;
 mod schema;
 pub mod snapshot;

@@ -8,7 +8,7 @@ use super::OpenError;
 use crate::ids::Position;
 
 /// What tells the file from any other SQLite file: "intg" in ASCII.
-const APPLICATION_ID: i64 = 0x696E_7467;
+pub(super) const APPLICATION_ID: i64 = 0x696E_7467;
 /// The newest format that this release knows, kept as SQLite's `user_version`.
 pub(super) const FORMAT: i64 = 1;
 
