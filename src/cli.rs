@@ -35,6 +35,9 @@ pub(crate) enum Verb {
     History(History),
     /// Print a script that completes this command line in a shell
     Completion(Completion),
+    /// Look after the master keys
+    #[command(subcommand)]
+    Keys(Keys),
 }
 
 /// Options that every verb has.
@@ -192,6 +195,28 @@ pub(crate) struct Token {
     /// How long the token is valid: 90s, 15m, 24h, 7d
     #[arg(long, default_value = "24h", value_parser = duration)]
     pub(crate) ttl: Duration,
+}
+
+/// What to do with the master keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Add a fresh master key, the active one from now on; a running service takes it up within a second and puts every
+    /// data key under it
+    Rotate(Rotate),
+}
+
+/// Options of `keys rotate`.
+#[derive(Debug, Args)]
+pub(crate) struct Rotate {
+    /// Where the event log and the keys are
+    #[arg(long, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
+    /// The master keys [default: master.key in the data directory]
+    #[arg(long, env = "INTEGRATIONS_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
+    /// Add none, but remove all that are not active; refused while a data key needs one of them
+    #[arg(long)]
+    pub(crate) drop: bool,
 }
 
 fn duration(text: &str) -> Result<Duration, &'static str> {

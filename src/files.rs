@@ -1,13 +1,12 @@
 //! The key files: made at first start with mode 0600, or given by the operator.
 
 use std::{
-    fs::OpenOptions,
-    io::{ErrorKind, Write as _},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use anyhow::Context as _;
-use events::seal::MasterKeys;
+use events::{durable, seal::MasterKeys};
 use web::bearer::TokenKey;
 
 use crate::cli::Data;
@@ -27,16 +26,17 @@ pub(crate) fn token_key(data: &Data) -> anyhow::Result<TokenKey> {
 }
 
 /// Where the master keys are.
-pub(crate) fn master_key_path(data: &Data, given: Option<&PathBuf>) -> PathBuf {
-    given.cloned().unwrap_or_else(|| data.data_dir.join("master.key"))
+pub(crate) fn master_key_path(data_dir: &Path, given: Option<&PathBuf>) -> PathBuf {
+    given.cloned().unwrap_or_else(|| data_dir.join("master.key"))
 }
 
-/// The master keys; `None` when there is no file.
+/// The master keys; `None` when there is no file. What is wrapped with them outlives a crash, so they must too.
 pub(crate) fn master_keys(path: &Path) -> anyhow::Result<Option<MasterKeys>> {
     if !path.try_exists().with_context(|| format!("master key file {}", path.display()))? {
         return Ok(None);
     }
-    MasterKeys::read(path).map(Some).with_context(|| format!("master key file {}", path.display()))
+    let read = MasterKeys::read(path).and_then(|keys| Ok(durable::sync(path).map(|()| keys)?));
+    read.map(Some).with_context(|| format!("master key file {}", path.display()))
 }
 
 /// Makes a file with a fresh master key.
@@ -45,7 +45,8 @@ pub(crate) fn make_master_keys(path: &Path) -> anyhow::Result<MasterKeys> {
     MasterKeys::read(path).with_context(|| format!("master key file {}", path.display()))
 }
 
-fn make_directory(directory: &Path) -> anyhow::Result<()> {
+/// Makes the data directory (mode 0700) when it is not there.
+pub(crate) fn make_directory(directory: &Path) -> anyhow::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -59,28 +60,12 @@ fn write_new(path: &Path, text: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let written = write_draft(&draft, text).and_then(|()| std::fs::hard_link(&draft, path));
+    let written = durable::write_draft(&draft, text).and_then(|_| std::fs::hard_link(&draft, path));
     // The draft has done its work under its other name, or is of no use.
     let _ = std::fs::remove_file(&draft);
     match written {
-        Ok(()) => sync_directory(path).with_context(|| format!("cannot write {}", path.display())),
+        Ok(()) => durable::sync_directory(path).with_context(|| format!("cannot write {}", path.display())),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error).with_context(|| format!("cannot write {}", path.display())),
     }
-}
-
-fn write_draft(draft: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()
-}
-
-/// Makes the name of a file durable.
-pub(crate) fn sync_directory(path: &Path) -> std::io::Result<()> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::File::open(directory)?.sync_all()
 }

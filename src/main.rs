@@ -9,6 +9,7 @@ mod cli;
 mod completion;
 mod files;
 mod history;
+mod keys;
 mod listen;
 mod progress;
 mod provider;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Verify(options) => verify::run(&options),
         Verb::History(options) => history::run(&options),
         Verb::Completion(options) => completion::run(&options),
+        Verb::Keys(cli::Keys::Rotate(options)) => keys::rotate(&options),
     };
     let (error, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

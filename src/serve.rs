@@ -8,10 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use command::{Clock, Handler, KeyRing, check_master_keys, run_janitor};
+use command::{Clock, Handler, KeyFile, KeyRing, Rewrapper, check_master_keys, run_janitor};
 use events::{
     ids::{Position, PrincipalId, TenantId},
-    seal::MasterKeys,
     store::{EventStore, Health, sqlite::SqliteStore},
     time::Timestamp,
 };
@@ -70,7 +69,8 @@ impl Signals {
 struct Parts {
     store: Arc<dyn EventStore>,
     views: Arc<MemoryViews<Integrations>>,
-    masters: Arc<MasterKeys>,
+    keys: Arc<KeyRing>,
+    keys_to_rewrap: u64,
     tokens: Arc<Tokens>,
     provider: Option<Arc<Provider>>,
     readiness: Arc<Readiness>,
@@ -86,7 +86,7 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     let is_first_start = !options.data.data_dir.join(events::store::sqlite::FILE_NAME).exists();
     let store = SqliteStore::open(&options.data.data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     let store: Arc<dyn EventStore> = Arc::new(store);
-    let masters = master_keys(options, &*store).await?;
+    let (keys, keys_to_rewrap) = master_keys(options, &store).await?;
     let (tokens, token_key) = tokens(options, provider.as_ref()).map_err(Failure::Configuration)?;
     let listener = bind(options.listen).await?;
     let address = listener.local_addr().map_err(|error| Failure::Service(error.into()))?;
@@ -97,7 +97,8 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     let parts = Parts {
         store,
         views: Arc::default(),
-        masters: Arc::new(masters),
+        keys: Arc::new(keys),
+        keys_to_rewrap,
         tokens: Arc::new(tokens),
         provider,
         readiness,
@@ -135,21 +136,25 @@ fn tokens(options: &cli::Serve, provider: Option<&Arc<Provider>>) -> anyhow::Res
     Ok((Tokens::signed_with(Arc::clone(&key), now_seconds), Some(key)))
 }
 
-/// The master keys, made at first start; refused when they do not open what the log holds.
-async fn master_keys(options: &cli::Serve, store: &dyn EventStore) -> Result<MasterKeys, Failure> {
-    let path = files::master_key_path(&options.data, options.master_key_file.as_ref());
+/// The master keys, made at first start; refused when they do not open what the log holds. Also how many data keys are
+/// not under the active one.
+async fn master_keys(options: &cli::Serve, store: &Arc<dyn EventStore>) -> Result<(KeyRing, u64), Failure> {
+    let path = files::master_key_path(&options.data.data_dir, options.master_key_file.as_ref());
     let found = files::master_keys(&path).map_err(Failure::Configuration)?;
     if found.is_none() && options.master_key_file.is_some() {
         return Err(Failure::Configuration(anyhow!("there is no master key file {}", path.display())));
     }
-    check_master_keys(store, found.as_ref())
+    let to_rewrap = check_master_keys(&**store, found.as_ref())
         .await
         .with_context(|| format!("master key file {}", path.display()))
         .map_err(Failure::Configuration)?;
-    match found {
-        Some(masters) => Ok(masters),
-        None => files::make_master_keys(&path).map_err(Failure::Configuration),
-    }
+    let masters = match found {
+        Some(masters) => masters,
+        None => files::make_master_keys(&path).map_err(Failure::Configuration)?,
+    };
+    let keys = KeyRing::new(Arc::clone(store), masters, KeyFile::new(path, &options.data.data_dir));
+    keys.announce().await;
+    Ok((keys, to_rewrap))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
@@ -184,6 +189,7 @@ fn start(
         let stop = stop.clone();
         parts.tasks.spawn(async move { provider.run(stop).await });
     }
+    parts.tasks.spawn(rewrapper(parts).run(parts.keys_to_rewrap, stop.clone()));
     let (failed, ended) = watch::channel(None);
     let (store, views, readiness) = (Arc::clone(&parts.store), Arc::clone(&parts.views), Arc::clone(&parts.readiness));
     let stopped = stop.clone();
@@ -196,6 +202,11 @@ fn start(
         }
     });
     ended
+}
+
+fn rewrapper(parts: &Parts) -> Rewrapper {
+    let (store, keys) = (Arc::clone(&parts.store), Arc::clone(&parts.keys));
+    Rewrapper { store, keys, clock: Clock(now), metrics: Arc::clone(&parts.metrics) }
 }
 
 /// Runs the janitor once the log is replayed: that an event cannot be read is told once, by the view.
@@ -231,10 +242,9 @@ async fn project(
 
 fn routes(options: &cli::Serve, parts: &Parts, root: &Root, metrics_are_apart: bool) -> axum::Router {
     let settings = command::Settings { state_cache_bytes: options.state_cache_mib * 1_024 * 1_024 };
-    let keys = KeyRing::new(Arc::clone(&parts.store), Arc::clone(&parts.masters));
     let handler = Handler::new(
         Arc::clone(&parts.store),
-        keys,
+        Arc::clone(&parts.keys),
         Clock(now),
         Arc::clone(&parts.metrics),
         settings,

@@ -7,16 +7,18 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use events::store::sqlite::{
-    import::{self, Import},
-    snapshot::Snapshot,
+use events::{
+    durable,
+    store::sqlite::{
+        import::{self, Import},
+        snapshot::Snapshot,
+    },
 };
 
 use crate::{
     Failure,
     archive::{Reader, Writer},
     cli::{self, Place},
-    files,
     progress::Progress,
 };
 
@@ -48,7 +50,7 @@ fn export_to(path: &Path, snapshot: &Snapshot, progress: &Progress) -> Result<an
     let written = write(snapshot, BufWriter::with_capacity(BUFFER_BYTES, file), progress).and_then(|(out, events)| {
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&draft, path)?;
-        files::sync_directory(path)?;
+        durable::sync_directory(path)?;
         Ok(events)
     });
     if written.is_err() {

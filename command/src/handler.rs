@@ -9,7 +9,7 @@ use std::{
 use events::{
     envelope::{Digest, Fingerprint, Metadata, NewEvent, Place, new_event_id},
     event::{IconType, IntegrationEvent},
-    ids::{BlobId, IntegrationId, Revision},
+    ids::IntegrationId,
     integration::{Fact, LastEvent},
     principal::Principal,
     seal::SecretPlace,
@@ -26,15 +26,17 @@ use web::{metrics::Metrics, problem::Fault};
 
 use crate::{
     aggregate::{self, Aggregate},
-    decide::{self, Command, Context, Need, NewIcon, Precondition, Rejection, SecretPatch, decide},
+    decide::{self, Command, Context, Need, Precondition, Rejection, SecretPatch, decide},
     keys::{self, KeyRing},
     request::UpdateRequest,
 };
 
+mod before;
 mod create;
 mod load;
 mod slugs;
 
+use before::{Before, Upload};
 use load::Source;
 use slugs::Holder;
 
@@ -68,7 +70,7 @@ impl Clock {
 #[derive(Debug)]
 pub struct Handler {
     store: Arc<dyn EventStore>,
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     states: Cache<StreamName, Arc<Aggregate>>,
     holders: Cache<StreamName, Holder>,
     turns: Vec<Mutex<()>>,
@@ -142,7 +144,7 @@ impl Handler {
     #[must_use]
     pub fn new(
         store: Arc<dyn EventStore>,
-        keys: KeyRing,
+        keys: Arc<KeyRing>,
         clock: Clock,
         metrics: Arc<Metrics>,
         settings: Settings,
@@ -232,7 +234,8 @@ impl Handler {
                 return decided.map(|_| state).map_err(Error::Rejected);
             };
             // 3. Append.
-            match self.append(asking, &stream, &state, before, event, at.now, None).await {
+            let Before { writes, wrapping: _until_it_has_ended } = before;
+            match self.append(asking, &stream, &state, writes, event, at.now, None).await {
                 // 5. Answer.
                 Ok(state) => return Ok(state),
                 // 4. On a conflict again.
@@ -255,26 +258,29 @@ impl Handler {
         state: &Aggregate,
         at: &Context,
         id: IntegrationId,
-    ) -> Result<(Command, Vec<StreamWrite>), Error> {
+    ) -> Result<(Command, Before), Error> {
         let request = match (intent, upload) {
-            (Intent::Plain(command), _) => return Ok((command.clone(), Vec::new())),
+            (Intent::Plain(command), _) => return Ok((command.clone(), Before::default())),
             (Intent::SetIcon { .. }, Some(upload)) => {
-                return Ok((Command::SetIcon(upload.icon), vec![upload.write.clone()]));
+                let before = Before { writes: vec![upload.write.clone()], wrapping: None };
+                return Ok((Command::SetIcon(upload.icon), before));
             }
             (Intent::SetIcon { .. }, None) => return Err(Rejection::NotFound.into()),
             (Intent::Update(request), _) => request,
         };
         // Nobody is given a key who may not write.
         let live = decide::admit(state, &at.caller, &Need::Level(events::principal::Level::Write))?;
-        let (mut sealed, mut before) = (SecretPatch::default(), Vec::new());
+        let (mut sealed, mut before) = (SecretPatch::default(), Before::default());
         let tenant = &at.caller.tenant;
         if request.secrets.gives_any() {
-            let found = self.keys.find(tenant, id).await?;
-            let key = found.unwrap_or_else(|| {
-                let key = events::seal::DataKey::generate();
-                before.push(self.keys.write(tenant, id, &key, at.now));
-                Arc::new(key)
-            });
+            let key = match self.keys.find(tenant, id).await? {
+                Some(key) => key,
+                None => {
+                    let key = events::seal::DataKey::generate();
+                    before = Before::of(self.keys.write(tenant, id, &key, at.now).await);
+                    Arc::new(key)
+                }
+            };
             sealed = request.secrets.map(|field, secret| {
                 let event_type = stored::INTEGRATION_UPDATED;
                 key.seal(SecretPlace { tenant, integration: id, event_type, field }, secret)
@@ -371,28 +377,6 @@ impl Asking {
             client: self.client.clone(),
             fingerprint,
         }
-    }
-}
-
-/// An icon's bytes on their way into their own stream, the same on every try.
-struct Upload {
-    icon: NewIcon,
-    write: StreamWrite,
-}
-
-impl Upload {
-    fn of(intent: &Intent, caller: &Principal, id: IntegrationId, now: Timestamp) -> Option<Self> {
-        let Intent::SetIcon { media_type, bytes } = intent else {
-            return None;
-        };
-        let blob = BlobId::new(new_event_id().uuid());
-        let stream = StreamName::icon(&caller.tenant, id, blob);
-        let place = Place { stream: &stream, revision: Revision::FIRST, previous: Digest::ZERO };
-        let metadata = Metadata::of_service(Some(caller.tenant.clone()), now);
-        let event = NewEvent::seal(place, new_event_id(), stored::ICON_UPLOADED, bytes.clone(), &metadata);
-        let icon = NewIcon { blob, sha256: Digest::of(bytes), media_type: *media_type, size: bytes.len() as u64 };
-        let write = StreamWrite::Append { stream, expected: ExpectedRevision::NoStream, events: vec![event] };
-        Some(Self { icon, write })
     }
 }
 

@@ -18,6 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::handler::Clock;
 
+pub(crate) mod rewrap;
+
 /// How often its checkpoint is written, at most.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(1);

@@ -12,6 +12,6 @@ mod routes;
 pub mod slug;
 
 pub use handler::{Clock, Handler, Settings};
-pub use janitor::run_janitor;
-pub use keys::{KeyCheckError, KeyRing, check_master_keys};
+pub use janitor::{rewrap::Rewrapper, run_janitor};
+pub use keys::{KeyCheckError, KeyFile, KeyRing, active_of_running, check_master_keys};
 pub use routes::router;

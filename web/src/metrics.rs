@@ -56,6 +56,8 @@ pub struct Metrics {
     pub projection_lag: Gauge<u64, AtomicU64>,
     /// Streams that the views have parked.
     pub parked_streams: Gauge<u64, AtomicU64>,
+    /// Data keys that are not under the active master key, as far as was counted.
+    pub keys_to_rewrap: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -73,6 +75,7 @@ impl Default for Metrics {
             log_position: Gauge::default(),
             projection_lag: Gauge::default(),
             parked_streams: Gauge::default(),
+            keys_to_rewrap: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("request_seconds", "Seconds that a request took", metrics.request_seconds.clone());
@@ -95,6 +98,11 @@ impl Default for Metrics {
             "parked_streams",
             "Streams with an event that this release cannot read",
             metrics.parked_streams.clone(),
+        );
+        registry.register(
+            "keys_to_rewrap",
+            "Data keys that are not under the active master key",
+            metrics.keys_to_rewrap.clone(),
         );
         Self { registry, ..metrics }
     }

@@ -9,7 +9,7 @@ use events::{
     integration::{self, Integration},
     principal::Principal,
     seal::{DataKey, Secret, SecretPlace},
-    store::{Direction, Error as StoreError, StreamWrite},
+    store::{Direction, Error as StoreError},
     stored,
     stream::StreamName,
 };
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     aggregate::Aggregate,
     decide::{Command, Context, CreateIntegration, Precondition, Rejection, SecretPatch, decide},
+    keys::Wrapping,
     request::CreateRequest,
     slug,
 };
@@ -45,8 +46,8 @@ enum IdSource {
 /// The data key of a create with secrets.
 struct CreateKey {
     key: Arc<DataKey>,
-    /// The write that stores it, unless it stands already.
-    write: Option<StreamWrite>,
+    /// The write that stores it, unless it stands already. Held until the append has ended.
+    wrapping: Option<Wrapping>,
 }
 
 impl Handler {
@@ -146,7 +147,7 @@ impl Handler {
         if let Claim::Free(expected) = claim {
             before.push(reserve(&caller.tenant, slug, id, expected, at.now));
         }
-        before.extend(key.and_then(|key| key.write.clone()));
+        before.extend(key.and_then(|key| key.wrapping.as_ref()).map(|wrapping| wrapping.write.clone()));
         let fingerprint = Fingerprint {
             request: request.request,
             secrets: key.map(|key| key.key.fingerprint(&secret_bytes(&request.secrets))),
@@ -179,11 +180,11 @@ impl Handler {
         // A create that stopped half-way may have left a key, which is used; a fresh id has none.
         let found = if source == IdSource::Fresh { None } else { self.keys.find(tenant, id).await? };
         Ok(Some(match found {
-            Some(key) => CreateKey { key, write: None },
+            Some(key) => CreateKey { key, wrapping: None },
             None => {
                 let key = DataKey::generate();
-                let write = self.keys.write(tenant, id, &key, self.clock.now());
-                CreateKey { key: Arc::new(key), write: Some(write) }
+                let wrapping = self.keys.write(tenant, id, &key, self.clock.now()).await;
+                CreateKey { key: Arc::new(key), wrapping: Some(wrapping) }
             }
         }))
     }

@@ -1,0 +1,171 @@
+//! After a rotation: the file is looked at every second, and every data key is put under the active master key. Nothing
+//! else in the log is rewritten. What was interrupted goes on with the next start.
+
+use std::{sync::Arc, time::Duration};
+
+use events::{
+    envelope::RecordedEvent,
+    ids::Position,
+    store::{Error as StoreError, EventStore, Page},
+    stored,
+    stream::Kind,
+};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use thiserror::Error;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use web::metrics::Metrics;
+
+use crate::{
+    handler::Clock,
+    keys::{self, KeyRing},
+};
+
+/// How often the file is looked at, and progress is told.
+const EVERY: Duration = Duration::from_secs(1);
+/// How many appends are on their way at once: enough to make each sync worth it, few enough to leave room for commands.
+const IN_FLIGHT: usize = 64;
+const PAGE: usize = 1_000;
+
+#[derive(Debug, Error)]
+enum Error {
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    #[error("a data key cannot be had")]
+    Keys(#[from] keys::Error),
+    #[error("an event cannot be read")]
+    Stored(#[from] stored::Error),
+}
+
+/// What puts data keys under the active master key.
+#[derive(Debug)]
+pub struct Rewrapper {
+    /// The log.
+    pub store: Arc<dyn EventStore>,
+    /// The keys, whose file is looked at.
+    pub keys: Arc<KeyRing>,
+    /// The clock at the edge.
+    pub clock: Clock,
+    /// Where it tells how many are left.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Rewrapper {
+    /// Works until it is told to stop; goes on after every failure. `left` data keys were not under the active master
+    /// key when the service started.
+    pub async fn run(self, left: u64, stop: CancellationToken) {
+        tokio::select! {
+            () = self.keep(left) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn keep(&self, left: u64) {
+        self.metrics.keys_to_rewrap.set(left);
+        let mut done_for = (left == 0).then(|| self.keys.masters().active().to_owned());
+        let mut told = None;
+        loop {
+            self.look(&mut told).await;
+            if done_for.as_deref() != Some(self.keys.masters().active()) {
+                match self.rewrap_all().await {
+                    Ok((active, rewrapped)) => {
+                        tracing::info!(
+                            master_key = active,
+                            rewrapped,
+                            "every data key is under the active master key, none is left to be re-wrapped"
+                        );
+                        done_for = Some(active);
+                    }
+                    Err(error) => {
+                        tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "re-wrapping data keys failed, and is tried again"
+                        );
+                    }
+                }
+            }
+            tokio::time::sleep(EVERY).await;
+        }
+    }
+
+    /// Looks at the file; what is wrong with it is told once.
+    async fn look(&self, told: &mut Option<String>) {
+        let Err(error) = self.keys.look().await else {
+            *told = None;
+            return;
+        };
+        let text = error.to_string();
+        if error.is_final() || told.as_ref() != Some(&text) {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the changed master key file is not taken up; the keys in use stay in use"
+            );
+        }
+        *told = Some(text);
+    }
+
+    /// Goes through the log until a look at all of it finds nothing left: the active key then, and how many it has
+    /// re-wrapped.
+    async fn rewrap_all(&self) -> Result<(String, u64), Error> {
+        let mut rewrapped = 0;
+        loop {
+            let active = self.keys.masters().active().to_owned();
+            let left = self.count().await?;
+            self.metrics.keys_to_rewrap.set(left);
+            if left == 0 {
+                return Ok((active, rewrapped));
+            }
+            rewrapped += self.pass(left).await?;
+        }
+    }
+
+    async fn count(&self) -> Result<u64, Error> {
+        let (mut after, mut left) = (Position::START, 0);
+        loop {
+            let page = self.page(after).await?;
+            for recorded in &page.events {
+                left += u64::from(self.keys.is_to_rewrap(recorded)?);
+            }
+            if page.is_last {
+                return Ok(left);
+            }
+            after = page.through;
+        }
+    }
+
+    /// One way through the log; how many it has re-wrapped.
+    async fn pass(&self, left: u64) -> Result<u64, Error> {
+        let (mut after, mut rewrapped, mut told) = (Position::START, 0, Instant::now());
+        loop {
+            let page = self.page(after).await?;
+            let done = stream::iter(page.events).map(|recorded| self.rewrap(recorded)).buffer_unordered(IN_FLIGHT);
+            rewrapped += done.try_fold(0, async |sum, one| Ok(sum + one)).await?;
+            self.metrics.keys_to_rewrap.set(left.saturating_sub(rewrapped));
+            if page.is_last || rewrapped >= left {
+                return Ok(rewrapped);
+            }
+            if told.elapsed() >= EVERY {
+                told = Instant::now();
+                tracing::info!(rewrapped, of = left, "re-wrapping data keys");
+            }
+            after = page.through;
+        }
+    }
+
+    async fn page(&self, after: Position) -> Result<Page, StoreError> {
+        self.store.read_all(after, &[Kind::Key], PAGE).await
+    }
+
+    /// Re-wraps one, if it is to be: 1 or 0. One that was destroyed meanwhile stays so, and one that somebody else wrote
+    /// is looked at again.
+    async fn rewrap(&self, recorded: RecordedEvent) -> Result<u64, Error> {
+        let Some(wrapping) = self.keys.rewrap(&recorded, self.clock.now()).await? else {
+            return Ok(0);
+        };
+        match self.store.append(vec![wrapping.write.clone()]).await {
+            Ok(_) => Ok(1),
+            Err(StoreError::Tombstoned { .. } | StoreError::WrongExpectedRevision { .. }) => Ok(0),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! `integrations keys rotate`: a fresh master key, and the end of the old ones. Each step may be interrupted: the file is
+//! the old one or the new one, and the verb can be run again.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::Write as _,
+    path::Path,
+};
+
+use anyhow::{Context as _, anyhow};
+use command::active_of_running;
+use events::{
+    durable,
+    seal::{KeyFileText, MasterKeys},
+    store::sqlite::keys::{Hold, hold, wraps_by_master_key},
+};
+
+use crate::{Failure, cli::Rotate, files};
+
+/// The lock of everybody who changes the key file.
+const LOCK_NAME: &str = "master.key.lock";
+
+/// Adds a master key, or drops those that are not active.
+pub(crate) fn rotate(options: &Rotate) -> Result<(), Failure> {
+    let path = files::master_key_path(&options.data_dir, options.master_key_file.as_ref());
+    if !path.exists() {
+        let what = anyhow!("there is no master key file {}: nothing to rotate", path.display());
+        return Err(Failure::Configuration(what));
+    }
+    let _alone = lock(&options.data_dir).map_err(Failure::Configuration)?;
+    let text = KeyFileText::read(&path)
+        .with_context(|| format!("master key file {}", path.display()))
+        .map_err(Failure::Configuration)?;
+    let told = if options.drop { drop_old(&options.data_dir, &path, &text)? } else { add(&path, &text)? };
+    writeln!(std::io::stdout(), "{told}").context("cannot print what was done").map_err(Failure::Service)
+}
+
+fn add(path: &Path, text: &KeyFileText) -> Result<String, Failure> {
+    let rotated = text.with_fresh_key();
+    replace(path, &rotated)?;
+    Ok(format!("The active master key is now {}", rotated.keys().active()))
+}
+
+fn drop_old(data_dir: &Path, path: &Path, text: &KeyFileText) -> Result<String, Failure> {
+    let active = text.keys().active();
+    let old = text.keys().ids().count() - 1;
+    if old > 0 {
+        // Held until the file is replaced: no service starts in between with what is about to go.
+        let _hold = settled(data_dir, active)?;
+        check_needless(data_dir, text.keys())?;
+        replace(path, &text.with_active_key_only())?;
+    }
+    Ok(format!("Dropped {old} master key(s); the only one is now {active}"))
+}
+
+/// Makes sure that nothing is written any more with a key that is not active: nobody writes the log, or who does says
+/// that it uses the active key.
+fn settled(data_dir: &Path, active: &str) -> Result<Option<Hold>, Failure> {
+    let hold = hold(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+    if hold.is_some() {
+        return Ok(hold);
+    }
+    let in_use = active_of_running(data_dir)
+        .with_context(|| format!("data directory {}", data_dir.display()))
+        .map_err(Failure::Configuration)?;
+    if in_use.as_deref() == Some(active) {
+        return Ok(None);
+    }
+    let what = "the process that has the event log open has not taken up master key";
+    Err(Failure::Configuration(anyhow!("{what} {active} yet: nothing was dropped, try again in a moment")))
+}
+
+fn check_needless(data_dir: &Path, keys: &MasterKeys) -> Result<(), Failure> {
+    let mut wraps: BTreeMap<String, u64> =
+        wraps_by_master_key(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+    wraps.remove(keys.active());
+    if wraps.is_empty() {
+        return Ok(());
+    }
+    let needed: Vec<_> = wraps.iter().map(|(id, count)| format!("{count} need {id}")).collect();
+    let what = "data keys are not yet under the active master key";
+    Err(Failure::Configuration(anyhow!("{what} {}: {}; nothing was dropped", keys.active(), needed.join(", "))))
+}
+
+fn replace(path: &Path, text: &KeyFileText) -> Result<(), Failure> {
+    durable::replace(path, text.expose())
+        .with_context(|| format!("cannot replace the master key file {}", path.display()))
+        .map_err(Failure::Service)
+}
+
+/// Waits until nobody else changes the key file.
+fn lock(data_dir: &Path) -> anyhow::Result<File> {
+    files::make_directory(data_dir)?;
+    let path = data_dir.join(LOCK_NAME);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).with_context(|| path.display().to_string())?;
+    file.lock().with_context(|| path.display().to_string())?;
+    Ok(file)
+}
