@@ -16,23 +16,23 @@ use process::{Process, eventually, with_token};
 const LIST: &str = "/api/integrations-list";
 
 #[test]
-fn the_help_lists_serve_and_token_and_nothing_that_is_not_built() {
+fn the_help_lists_every_verb_and_nothing_that_is_not_built() {
     let output = binary().arg("--help").output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     let verbs = text.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let names: Vec<_> = verbs.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["serve", "token", "help"]);
+    assert_eq!(names, ["serve", "token", "keys", "help"]);
 }
 
 #[test]
 fn every_verb_tells_its_options_and_its_defaults() {
-    let help = |verb: &str| {
-        let text = String::from_utf8(binary().args([verb, "--help"]).output().unwrap().stdout).unwrap();
+    let help = |verb: &[&str]| {
+        let text = String::from_utf8(binary().args(verb).arg("--help").output().unwrap().stdout).unwrap();
         // Lines are wrapped to the terminal.
         text.split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    let serve = help("serve");
+    let serve = help(&["serve"]);
     for option in [
         "--data-dir",
         "--listen",
@@ -48,9 +48,13 @@ fn every_verb_tells_its_options_and_its_defaults() {
     ] {
         assert!(serve.contains(option), "{option} is not in:\n{serve}");
     }
-    let token = help("token");
+    let token = help(&["token"]);
     for option in ["--data-dir", "--tenant", "--user", "--group", "--permission", "--email", "--name", "--ttl"] {
         assert!(token.contains(option), "{option} is not in:\n{token}");
+    }
+    let rotate = help(&["keys", "rotate"]);
+    for option in ["--data-dir", "--master-key-file", "--drop", "INTEGRATIONS_MASTER_KEY_FILE"] {
+        assert!(rotate.contains(option), "{option} is not in:\n{rotate}");
     }
     for option in ["--jwks", "--issuer", "--event-store", "--views", "--kafka", "--otlp", "--gateway-allow"] {
         assert!(!serve.contains(option), "{option} is not built");

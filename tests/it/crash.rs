@@ -12,7 +12,7 @@ mod full_disk;
 pub(crate) mod log;
 mod stopping;
 mod torn;
-mod writers;
+pub(crate) mod writers;
 
 use fold::check_views;
 use writers::Writers;

@@ -13,6 +13,7 @@ mod docs;
 mod example;
 mod harness;
 mod http;
+mod keys;
 mod never_304;
 mod parked;
 mod positions;

@@ -85,6 +85,28 @@ async fn an_unknown_master_key_makes_it_look_at_the_file_once_in_a_while_only() 
 }
 
 #[tokio::test]
+async fn a_file_without_an_old_key_that_a_wrap_needs_is_refused_once_and_the_old_key_goes_on_opening() {
+    let world = World::new();
+    world.wrap_with(&world.ring()).await;
+    let second = world.rotate();
+    let ring = world.ring();
+    std::fs::write(world.directory.path().join("keys"), world.text().with_active_key_only().expose()).unwrap();
+    let refused = ring.look().await;
+    assert!(matches!(refused, Err(TakeUpError::Needed(KeyCheckError::DoesNotOpen(_)))), "{refused:?}");
+    ring.look().await.unwrap();
+    assert!(ring.find(&world.tenant, world.id).await.unwrap().is_some());
+    // Once it is not needed any more, the file may go without it.
+    let stream = StreamName::key(&world.tenant, world.id);
+    let last = world.store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await.unwrap();
+    let wrapping = ring.rewrap(&last[0], World::now()).await.unwrap().unwrap();
+    world.store.append(vec![wrapping.write.clone()]).await.unwrap();
+    drop(wrapping);
+    std::fs::write(world.directory.path().join("keys"), format!("{}\n", world.text().expose())).unwrap();
+    ring.look().await.unwrap();
+    assert_eq!(ring.masters().ids().collect::<Vec<_>>(), [second]);
+}
+
+#[tokio::test]
 async fn it_says_nothing_while_it_changes_the_key_and_the_new_one_afterwards() {
     let world = World::new();
     let ring = world.ring();

@@ -10,7 +10,7 @@ use crate::harness::{Answer, Client, Request};
 
 /// A create, under a key of its own.
 #[derive(Debug)]
-pub(super) struct Create {
+pub(crate) struct Create {
     key: String,
     body: Value,
     /// What it was told; `None` when the service was gone first.
@@ -29,17 +29,17 @@ struct Sent {
 
 /// What one writer has sent.
 #[derive(Debug, Default)]
-pub(super) struct Told {
-    pub(super) creates: Vec<Create>,
+pub(crate) struct Told {
+    pub(crate) creates: Vec<Create>,
     commands: Vec<Sent>,
 }
 
 /// Writers at work.
-pub(super) struct Writers(JoinSet<Told>);
+pub(crate) struct Writers(JoinSet<Told>);
 
 impl Writers {
     /// Starts writers, whose answers are counted by `acknowledged`.
-    pub(super) fn start(client: &Client, round: usize, count: usize, acknowledged: &UnboundedSender<()>) -> Self {
+    pub(crate) fn start(client: &Client, round: usize, count: usize, acknowledged: &UnboundedSender<()>) -> Self {
         let write = |writer| {
             let (client, acknowledged) = (client.clone(), acknowledged.clone());
             async move {
@@ -53,7 +53,7 @@ impl Writers {
     }
 
     /// Waits until the service is gone for each of them.
-    pub(super) async fn ended(self) -> Vec<Told> {
+    pub(crate) async fn ended(self) -> Vec<Told> {
         self.0.join_all().await
     }
 }
@@ -132,7 +132,7 @@ async fn command(
 impl Told {
     /// Checks that every command that was acknowledged is in the log once, and every other one at most once.
     #[track_caller]
-    pub(super) fn check_commands(&self, rows: &[Row]) {
+    pub(crate) fn check_commands(&self, rows: &[Row]) {
         let mut by_request: BTreeMap<String, Vec<&Row>> = BTreeMap::new();
         for row in rows.iter().filter(|row| row.stream.starts_with("integration-")) {
             let request_id = row.metadata()["correlationId"].as_str().unwrap().to_owned();
@@ -150,7 +150,7 @@ impl Told {
 
     /// Repeats every create under its key: what was acknowledged gets the same answer again, and all have one
     /// integration. Answers the ids.
-    pub(super) async fn repeat_creates(&self, client: &Client) -> Vec<String> {
+    pub(crate) async fn repeat_creates(&self, client: &Client) -> Vec<String> {
         let mut ids = Vec::new();
         for create in &self.creates {
             let again = repeat_create(client, &create.key, &create.body).send().await.expect(201);
