@@ -17,7 +17,7 @@ pub(crate) fn run(options: &cli::Verify) -> Result<(), Failure> {
     });
     let report = report.map_err(|error| match error {
         Error::Open(error) => Failure::Configuration(error.into()),
-        Error::Read(_) => Failure::Service(error.into()),
+        Error::Read(_) | Error::Thread(_) => Failure::Service(error.into()),
     })?;
     progress.clear();
     let printed = if options.json { format!("{}\n", as_json(&report)) } else { as_text(&report) };

@@ -22,6 +22,9 @@ mod erasure;
 #[path = "sqlite/failing.rs"]
 mod failing;
 
+#[path = "sqlite/speed.rs"]
+mod speed;
+
 events::event_store_suite!(open_fresh);
 
 async fn open_fresh() -> Fixture {

@@ -123,6 +123,9 @@ pub enum Error {
     /// It cannot be read, for another reason than damage.
     #[error("cannot read the event log")]
     Read(#[from] rusqlite::Error),
+    /// The system gives no thread.
+    #[error("cannot start a thread")]
+    Thread(#[from] std::io::Error),
 }
 
 /// Walks the log in a directory with so many threads, and one more for SQLite's own check. A running service is not in
@@ -140,11 +143,18 @@ pub fn verify(directory: &Path, threads: usize, tell: impl Fn(Progress) + Sync) 
     };
     let walk = &|range| -> rusqlite::Result<Walked> { Walk::new(&schema::open_reader(&path)?).over(range, &pass) };
     thread::scope(|scope| {
-        let file = scope.spawn(|| damage(&path));
-        let walks: Vec<_> = ranges(last, threads).into_iter().map(|range| scope.spawn(move || walk(range))).collect();
+        let file = named("verify-file").spawn_scoped(scope, || damage(&path))?;
+        let walks = ranges(last, threads)
+            .into_iter()
+            .map(|range| named("verify-walk").spawn_scoped(scope, move || walk(range)))
+            .collect::<Result<Vec<_>, _>>()?;
         let walked = walks.into_iter().map(joined).collect::<Result<_, _>>()?;
         Ok(report(head, walked, joined(file)?))
     })
+}
+
+fn named(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.to_owned())
 }
 
 fn joined<T>(thread: ScopedJoinHandle<'_, T>) -> T {
