@@ -25,6 +25,9 @@ pub(crate) enum Verb {
     Serve(Serve),
     /// Mint a token; it is the last line of the output
     Token(Token),
+    /// Look after the master keys
+    #[command(subcommand)]
+    Keys(Keys),
     /// Write the log verbatim as JSON lines; a running service is not in the way
     Export(Transfer),
     /// Write an export, checked line by line, into a log that is empty or not there yet
@@ -35,9 +38,6 @@ pub(crate) enum Verb {
     History(History),
     /// Print a script that completes this command line in a shell
     Completion(Completion),
-    /// Look after the master keys
-    #[command(subcommand)]
-    Keys(Keys),
 }
 
 /// Options that every verb has.

@@ -22,7 +22,8 @@ fn the_help_lists_every_verb_and_nothing_that_is_not_built() {
     let text = String::from_utf8(output.stdout).unwrap();
     let verbs = text.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let names: Vec<_> = verbs.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["serve", "token", "keys", "help"]);
+    let verbs = ["serve", "token", "keys", "export", "import", "verify", "history", "completion", "help"];
+    assert_eq!(names, verbs);
 }
 
 #[test]
@@ -56,9 +57,34 @@ fn every_verb_tells_its_options_and_its_defaults() {
     for option in ["--data-dir", "--master-key-file", "--drop", "INTEGRATIONS_MASTER_KEY_FILE"] {
         assert!(rotate.contains(option), "{option} is not in:\n{rotate}");
     }
+    for verb in ["export", "import", "verify", "history"] {
+        assert!(help(&[verb]).contains("--data-dir"), "{verb}");
+    }
     for option in ["--jwks", "--issuer", "--event-store", "--views", "--kafka", "--otlp", "--gateway-allow"] {
         assert!(!serve.contains(option), "{option} is not built");
     }
+}
+
+#[test]
+fn completion_scripts_are_made_for_three_shells_and_bash_takes_its_own() {
+    let script = |shell: &str| binary().args(["completion", shell]).output().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let output = script(shell);
+        assert!(output.status.success(), "{shell}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        for word in ["verify", "data-dir", "completion"] {
+            assert!(text.contains(word), "{word} is not in the script for {shell}");
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("integrations.bash");
+    std::fs::write(&path, script("bash").stdout).unwrap();
+    assert!(Command::new("bash").arg("-n").arg(&path).status().unwrap().success());
+    let asks = "COMP_WORDS=(integrations ver); COMP_CWORD=1; _integrations integrations ver integrations; echo ${COMPREPLY[*]}";
+    let source = format!("source {}; {asks}", path.display());
+    let answered = Command::new("bash").args(["-c", &source]).output().unwrap();
+    assert_eq!(String::from_utf8(answered.stdout).unwrap(), "verify\n");
+    assert_eq!(script("tcsh").status.code(), Some(2));
 }
 
 #[test]
@@ -71,7 +97,9 @@ fn the_version_is_told() {
 
 #[test]
 fn a_usage_error_exits_with_2() {
-    for arguments in [&["serve", "--no-such-option"][..], &["history"], &["views", "list"], &["gateway"], &[]] {
+    for arguments in
+        [&["serve", "--no-such-option"][..], &["history"], &["export"], &["views", "list"], &["gateway"], &[]]
+    {
         assert_eq!(binary().args(arguments).output().unwrap().status.code(), Some(2), "{arguments:?}");
     }
 }

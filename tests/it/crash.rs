@@ -74,7 +74,7 @@ async fn a_kill_without_anything_in_flight_loses_nothing_and_changes_no_row() {
 }
 
 /// Every answer that shows a state, without what tells only when it was sent.
-async fn looked_at(client: &Client, paths: &[String]) -> Vec<(String, Answer)> {
+pub(crate) async fn looked_at(client: &Client, paths: &[String]) -> Vec<(String, Answer)> {
     let mut answers = Vec::new();
     for path in paths {
         let mut answer = client.get(path).await;
@@ -87,7 +87,7 @@ async fn looked_at(client: &Client, paths: &[String]) -> Vec<(String, Answer)> {
 }
 
 /// Some integrations of every kind, and the paths that show them.
-async fn furnish(client: &Client) -> (Vec<String>, String) {
+pub(crate) async fn furnish(client: &Client) -> (Vec<String>, String) {
     let drive = client.create(json!({ "name": "Drive", "type": "google-drive", "clientSecret": "s" })).await;
     let bare = client.create(json!({ "name": "Bare", "type": "custom", "data": { "b": 1, "a": [1.0, 2e3] } })).await;
     let library = json!({ "name": "Inside", "type": "custom", "embedded": true, "libraryId": "lib" });
