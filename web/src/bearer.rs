@@ -16,6 +16,7 @@ pub mod jwks;
 pub mod key;
 pub mod provider;
 pub mod source;
+mod tail;
 pub mod tokens;
 mod verify;
 mod weight;
@@ -95,7 +96,8 @@ fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
     };
-    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    // As UTF-8, which is looked at in blocks; what is not ASCII is no token anyway.
+    let (scheme, token) = std::str::from_utf8(value.as_bytes()).ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 

@@ -13,6 +13,7 @@ use super::{
     key::TokenKey,
     provider::Provider,
     refuse,
+    tail::TailState,
     verify::{Body, Validity},
     weight::weight,
 };
@@ -24,7 +25,7 @@ pub type Clock = fn() -> u64;
 /// Who may ask.
 pub struct Tokens {
     trust: Trust,
-    verified: Cache<Box<str>, Verified>,
+    verified: Cache<Box<str>, Verified, TailState>,
     clock: Clock,
 }
 
@@ -76,7 +77,7 @@ impl Tokens {
             .weigher(|token: &Box<str>, verified: &Verified| weight(token, &verified.caller))
             // A token that has expired is asked for no more: the oldest go first.
             .eviction_policy(EvictionPolicy::lru())
-            .build();
+            .build_with_hasher(TailState::default());
         Self { trust, verified, clock }
     }
 
