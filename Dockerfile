@@ -6,6 +6,8 @@ RUN cargo build --release --locked
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home integrations && chmod 0700 /data
 COPY --from=build /source/target/release/integrations /usr/local/bin/integrations
+# Whom to trust over TLS: the keys of an identity provider are fetched.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 ENV INTEGRATIONS_DATA_DIR=/data INTEGRATIONS_LISTEN=0.0.0.0:8080
 VOLUME /data
 EXPOSE 8080

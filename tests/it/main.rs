@@ -14,6 +14,7 @@ mod example;
 mod harness;
 mod history;
 mod http;
+mod jwks;
 mod keys;
 mod never_304;
 mod parked;
