@@ -25,7 +25,7 @@ pub type Clock = fn() -> u64;
 /// Who may ask.
 pub struct Tokens {
     trust: Trust,
-    verified: Cache<Box<str>, Verified, TailState>,
+    verified: Cache<Arc<str>, Verified, TailState>,
     clock: Clock,
 }
 
@@ -74,7 +74,7 @@ impl Tokens {
     fn new(trust: Trust, clock: Clock) -> Self {
         let verified = Cache::builder()
             .max_capacity(limits::TOKEN_CACHE_BYTES_MAX)
-            .weigher(|token: &Box<str>, verified: &Verified| weight(token, &verified.caller))
+            .weigher(|token: &Arc<str>, verified: &Verified| weight(token, &verified.caller))
             // A token that has expired is asked for no more: the oldest go first.
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(TailState::default());
