@@ -32,7 +32,7 @@ pub(crate) enum Verb {
     Export(Transfer),
     /// Write an export, checked line by line, into a log that is empty or not there yet
     Import(Transfer),
-    /// Check the log: every event against its hash, every stream for gaps; a running service is not in the way
+    /// Check every event of the log against its hash; a running service is not in the way
     Verify(Verify),
     /// Print what happened to an integration, a deleted one too
     History(History),

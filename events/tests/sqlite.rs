@@ -24,6 +24,8 @@ mod failing;
 
 #[path = "sqlite/speed.rs"]
 mod speed;
+#[path = "sqlite/verifying.rs"]
+mod verifying;
 
 events::event_store_suite!(open_fresh);
 

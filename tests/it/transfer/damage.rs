@@ -99,7 +99,8 @@ async fn lines_that_are_missing_moved_or_more_are_refused_by_the_line_and_nothin
     check("a line is gone", &dropped, exported.after_middle() - 1, sound);
     let end = exported.changed(|lines| drop(lines.remove(last - 1)));
     check("the last event is gone", &end, last - 1, sound);
-    check("two lines are swapped", &exported.changed(|lines| lines.swap(at, at + 1)), at + 1, sound);
+    check("two lines of a stream are swapped", &exported.changed(|lines| lines.swap(at, at + 1)), at, sound);
+    check("two lines of two streams are swapped", &exported.changed(|lines| lines.swap(1, 2)), 2, sound);
     check("a line stands twice", &exported.changed(|lines| lines.insert(at, lines[at].clone())), at + 1, sound);
     check("the trailer is gone", &exported.changed(|lines| lines.truncate(last)), last, sound);
     let cut = exported.changed(|lines| lines[last] = lines[last][..20].to_owned());

@@ -34,7 +34,12 @@ async fn stopped() -> Stopped {
 impl Stopped {
     /// A copy of the log, with this done to it.
     fn copy(&self, directory: &Path, sql: &str) -> PathBuf {
-        std::fs::copy(self.server.data_dir().join("events.sqlite"), directory.join("events.sqlite")).unwrap();
+        for name in ["events.sqlite", "events.sqlite-wal"] {
+            let from = self.server.data_dir().join(name);
+            if from.exists() {
+                std::fs::copy(from, directory.join(name)).unwrap();
+            }
+        }
         let connection = Connection::open(directory.join("events.sqlite")).unwrap();
         connection.execute_batch(sql).unwrap();
         directory.to_owned()
@@ -64,7 +69,7 @@ async fn every_altered_column_is_found_and_named_alone() {
     let log = stopped().await;
     for revision in [0, 1, 3] {
         for set in [
-            "data = replace(data, 'r', 's')",
+            "data = replace(data, 'e', 'f')",
             "data = data || ' '",
             "metadata = replace(metadata, 'alice', 'mallo')",
             "metadata = replace(metadata, '\"hash\"', '\"hasi\"')",
@@ -175,14 +180,17 @@ async fn findings_are_listed_up_to_a_thousand_and_counted_beyond() {
 async fn a_damaged_file_is_a_finding() {
     use std::os::unix::fs::FileExt as _;
     let log = stopped().await;
-    let directory = tempfile::tempdir().unwrap();
-    let data_dir = log.copy(directory.path(), "");
-    let file = std::fs::OpenOptions::new().write(true).open(data_dir.join("events.sqlite")).unwrap();
-    // The pages behind the first, which tells what the file is.
-    for page in 1..file.metadata().unwrap().len() / 4_096 {
-        file.write_all_at(&[0xff; 512], page * 4_096).unwrap();
+    for share in [1, 2, 4] {
+        let directory = tempfile::tempdir().unwrap();
+        let data_dir = log.copy(directory.path(), "PRAGMA wal_checkpoint(TRUNCATE)");
+        let file = std::fs::OpenOptions::new().write(true).open(data_dir.join("events.sqlite")).unwrap();
+        // The first page tells what the file is.
+        let pages = file.metadata().unwrap().len() / 4_096;
+        for page in (pages - pages / share).max(1)..pages {
+            file.write_all_at(&[0xff; 512], page * 4_096).unwrap();
+        }
+        let output = run(&data_dir, &["verify"]);
+        assert_eq!(output.status.code(), Some(1), "{share}: {output:?}");
+        assert!(String::from_utf8(output.stdout).unwrap().contains("file: "), "{share}");
     }
-    let output = run(&data_dir, &["verify"]);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(String::from_utf8(output.stdout).unwrap().contains("file: "));
 }

@@ -135,7 +135,10 @@ pub enum Error {
 /// See [`enum@Error`]. Damage is no error, but a finding.
 pub fn verify(directory: &Path, threads: usize, tell: impl Fn(Progress) + Sync) -> Result<Report, Error> {
     let path = directory.join(FILE_NAME);
-    let (head, last) = ends(&schema::open_existing(&path)?)?;
+    let (head, last) = match ends(&schema::open_existing(&path)?) {
+        Err(error) if is_damage(&error) => return Ok(report(Position::START, Vec::new(), damage(&path)?)),
+        ends => ends?,
+    };
     let passed = AtomicU64::new(0);
     let pass = |positions: u64| {
         let passed = passed.fetch_add(positions, Ordering::Relaxed) + positions;

@@ -1,0 +1,65 @@
+//! What only somebody who hashes anew can do to a log, and how it is found.
+
+use events::{
+    event::{IconSet, IconType, IntegrationEvent},
+    store::sqlite::verify::{Finding, verify},
+    stored::{ICON_UPLOADED, Store as _},
+    time::Timestamp,
+};
+
+use super::*;
+
+fn icon_event(stream: &StreamName, bytes: &'static [u8], metadata: &Metadata) -> NewEvent {
+    let place = Place { stream, revision: Revision::FIRST, previous: Digest::ZERO };
+    NewEvent::seal(place, new_event_id(), ICON_UPLOADED, bytes.into(), metadata)
+}
+
+#[tokio::test]
+async fn an_icon_that_was_hashed_anew_is_found_by_what_its_integration_names() {
+    for (bytes, is_whole) in [(&b"the icon"[..], true), (b"another one", false)] {
+        let directory = directory();
+        let store = open(&directory);
+        let (id, blob) = (integration_id(), BlobId::new(new_event_id().uuid()));
+        let (integration, icon) = (StreamName::integration(&tenant(), id), StreamName::icon(&tenant(), id, blob));
+        let at: Timestamp = serde_json::from_str(r#""2026-01-02T03:04:05.678Z""#).expect("a time");
+        let metadata = Metadata::of_service(Some(tenant()), at);
+        let sha256 = Digest::of(b"the icon");
+        let set = IconSet { blob, sha256, media_type: IconType::Png, size: 8, replaces: None };
+        let form = IntegrationEvent::IconSet(set).to_stored();
+        let place = Place { stream: &integration, revision: Revision::FIRST, previous: Digest::ZERO };
+        let set = NewEvent::seal(place, new_event_id(), form.event_type, form.data, &metadata);
+        let append =
+            |stream: StreamName, event| StreamWrite::Append { stream, expected: NoStream, events: vec![event] };
+        let uploaded = icon_event(&icon, bytes, &metadata);
+        store.append(vec![append(icon.clone(), uploaded), append(integration, set)]).await.expect("appended");
+        let found = verify(directory.path(), 1, |_| {}).expect("it is read").findings;
+        let altered = Finding::Altered { stream: icon.to_string(), revision: 0 };
+        assert_eq!(found, if is_whole { Vec::new() } else { vec![altered] });
+    }
+}
+
+#[tokio::test]
+async fn it_makes_no_difference_into_how_many_ranges_the_log_is_cut() {
+    let directory = directory();
+    let store = open(&directory);
+    let stream = integration();
+    let at: Timestamp = serde_json::from_str(r#""2026-01-02T03:04:05.678Z""#).expect("a time");
+    let mut previous = Digest::ZERO;
+    for revision in 0..20 {
+        let place = Place { stream: &stream, revision: Revision::new(revision), previous };
+        let metadata = Metadata::of_service(Some(tenant()), at);
+        let event = NewEvent::seal(place, new_event_id(), "TagsSet.v1", "{}".into(), &metadata);
+        previous = event.hash;
+        let expected = revision.checked_sub(1).map_or(NoStream, |last| ExpectedRevision::Exact(Revision::new(last)));
+        let write = StreamWrite::Append { stream: stream.clone(), expected, events: vec![event] };
+        store.append(vec![write]).await.expect("appended");
+    }
+    connect(&directory).execute_batch("DELETE FROM events WHERE revision = 7").expect("deleted");
+    connect(&directory).execute_batch("UPDATE events SET data = '[]' WHERE revision = 12").expect("altered");
+    let stream = stream.to_string();
+    let missing = Finding::Missing { stream: stream.clone(), from: 7, to: 7 };
+    let expected = [missing, Finding::Altered { stream, revision: 12 }];
+    for threads in [0, 1, 2, 3, 7, 20, 50] {
+        assert_eq!(verify(directory.path(), threads, |_| {}).expect("it is read").findings, expected, "{threads}");
+    }
+}
