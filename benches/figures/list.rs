@@ -51,8 +51,8 @@ pub(crate) fn run(effort: Effort) {
 fn make_log(data_dir: &Path) {
     let mut log = Log::begin(data_dir);
     let mut create = |tenant: &str, owner: &str, number: usize, with: &str| {
-        let mut made = log.create(tenant, owner, &format!("Drive {number:05}"));
-        log.tag(&mut made, &["finance"]);
+        let mut made = log.create(tenant, owner, &format!("App {number:05}"));
+        log.tag(&mut made, &["it"]);
         log.share(&mut made, with);
     };
     (0..VISIBLE).for_each(|number| create("one", &user(0), number, "team:all"));
@@ -105,7 +105,7 @@ fn caller(product: &Product, bearer: String, name: &str, bodies: &Path) -> Calle
         std::fs::write(bodies.join(name), answer.body).unwrap();
         (answer.header("etag").unwrap().to_owned(), answer.body.len())
     };
-    let (tag, length) = fetch(&[bearer.clone()], name);
+    let (tag, length) = fetch(std::slice::from_ref(&bearer), name);
     let (gzip_tag, gzip_length) = fetch(&[bearer.clone(), GZIP.to_owned()], &format!("{}{name}", bare::GZIP));
     if name == "one" || name == user(0) {
         println!("the list of {name}: {length} bytes, gzip {gzip_length}");

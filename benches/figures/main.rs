@@ -56,7 +56,9 @@ impl Effort {
     }
 }
 
-const FIGURES: [(&str, fn(Effort)); 7] = [
+type Figure = (&'static str, fn(Effort));
+
+const FIGURES: [Figure; 7] = [
     ("list", list::run),
     ("create", create::run),
     ("start", start::run),

@@ -51,9 +51,9 @@ impl Creates {
 
     /// What one create writes: the type of each row.
     pub(crate) fn rows(&self) -> String {
-        let types = self.creates[0].iter().map(|row| match &row.rest[2] {
-            Value::Text(text) => text.clone(),
-            other => format!("{other:?}"),
+        let types = self.creates[0].iter().map(|row| {
+            let Value::Text(text) = &row.rest[2] else { panic!("a type is text") };
+            text.clone()
         });
         types.collect::<Vec<_>>().join(", ")
     }
