@@ -23,7 +23,9 @@ impl Cpu {
             let text = fs::read_to_string(path.join("schedstat")).ok()?;
             Some((path.file_name()?.to_str()?.parse().ok()?, text.split(' ').next()?.parse().ok()?))
         });
-        Self(times.collect())
+        let times: BTreeMap<_, _> = times.collect();
+        assert!(!times.is_empty(), "the kernel tells no CPU time of process {pid}: it must be built with schedstats");
+        Self(times)
     }
 
     /// Seconds of CPU since an earlier reading.

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OpenFlags, params, types::Value};
 
 const INSERT: &str = "INSERT INTO events (stream, revision, id, type, at, data, metadata, hash)
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-/// Digits at the end of a stream's name that are counted up, so that no name comes twice.
+/// Digits at the end of a stream's name that are counted up, so that no name comes twice, and each behind the one before:
+/// so do the service's own ids, and the index is written to at its end.
 const DIGITS: usize = 8;
 
 /// A row as the service wrote it, but its position.
@@ -85,8 +86,9 @@ impl<'a> Raw<'a> {
             let transaction = self.connection.transaction().unwrap();
             let mut insert = transaction.prepare_cached(INSERT).unwrap();
             for _ in 0..group {
-                for row in &self.creates.creates[self.written % self.creates.creates.len()] {
-                    let kept = &row.stream[..row.stream.len() - DIGITS];
+                let rows = &self.creates.creates[self.written % self.creates.creates.len()];
+                for (row, first) in rows.iter().zip(&self.creates.creates[0]) {
+                    let kept = &first.stream[..first.stream.len() - DIGITS];
                     let stream = format!("{kept}{:0DIGITS$}", self.written);
                     let [revision, id, kind, at, data, metadata, hash] = &row.rest;
                     insert.execute(params![stream, revision, id, kind, at, data, metadata, hash]).unwrap();

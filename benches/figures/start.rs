@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     Effort, fold,
-    log::Log,
+    log::{Log, Made},
     places,
     product::Product,
     report::{Bar, Spread, figure},
@@ -15,12 +15,39 @@ use crate::{
 
 /// Raised whenever [`make`] makes another file.
 const VERSION: u32 = 1;
-/// Rows of each integration: its slug's reservation, its creation, eight changes.
-pub(crate) const ROWS_EACH: usize = 10;
+/// Rows of each integration: its slug's reservation, its creation, its changes.
+const ROWS_EACH: usize = 2 + CHANGES.len();
+/// What happens to each integration after its creation.
+const CHANGES: [Change; 8] = [
+    |log, made| log.tag(made, &["finance", "emea"]),
+    |log, made| log.share(made, "team:marketing"),
+    |log, made| log.describe(made, "Integration with Google Drive for document sync"),
+    |log, made| log.share(made, "bob"),
+    |log, made| log.describe(made, "Documents of the whole department, both ways"),
+    |log, made| log.unshare(made, "bob"),
+    |log, made| log.share(made, "carol"),
+    |log, made| log.describe(made, "Documents of the department, read only"),
+];
+
+type Change = fn(&mut Log, &mut Made);
+
+/// In which order the events of a log stand.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Layout {
+    /// All of an integration, then all of the next.
+    InSequence,
+    /// All integrations are made, then all have their first change, and so on; one tenant's turn after the other's.
+    Spread,
+}
 
 /// The figure.
 pub(crate) fn run(effort: Effort) {
-    let data_dir = events_file(effort);
+    of_layout("in sequence", Layout::InSequence, effort);
+    of_layout("spread", Layout::Spread, effort);
+}
+
+fn of_layout(what: &str, layout: Layout, effort: Effort) {
+    let data_dir = events_file(layout, effort);
     // Brings the file into the page cache, and makes the keys.
     drop(Product::start(&data_dir, &[]));
     let events = fold::run(&data_dir) as f64;
@@ -37,34 +64,40 @@ pub(crate) fn run(effort: Effort) {
         })
         .collect();
     let replay = Spread::of(readings.iter().map(|(replay, _)| *replay));
-    println!("  {events:.0} events; the bare fold reads {:.0}/s", Spread::of(readings.iter().map(|(_, bare)| *bare)));
-    println!("start to /readyz 200: {replay:.0} events/s; {}", Bar::AtLeast(150_000.0).judge(replay.median));
+    let bare = Spread::of(readings.iter().map(|(_, bare)| *bare));
+    println!("  {what}: {events:.0} events; the bare fold reads {bare:.0}/s");
+    println!("{what}, start to /readyz 200: {replay:.0} events/s; {}", Bar::AtLeast(150_000.0).judge(replay.median));
     let ratios = Spread::of(readings.iter().map(|(replay, bare)| replay / bare));
-    figure("start", " of the bare fold's speed", ratios, Bar::AtLeast(0.45));
+    figure(&format!("{what}, start"), " of the bare fold's speed", ratios, Bar::AtLeast(0.45));
 }
 
 /// The file: a million events, a tenth of that in short. It stays for the next run.
-pub(crate) fn events_file(effort: Effort) -> PathBuf {
+pub(crate) fn events_file(layout: Layout, effort: Effort) -> PathBuf {
     let integrations = effort.of(100_000, 10_000);
-    places::kept(&format!("events-{}-v{VERSION}", integrations * ROWS_EACH), |directory| make(directory, integrations))
+    let name = format!("{layout:?}-{}-v{VERSION}", integrations * ROWS_EACH).to_lowercase();
+    places::kept(&name, |directory| make(directory, layout, integrations))
 }
 
-/// All integrations are made first and change afterwards, so that events of one stream lie apart.
-fn make(directory: &Path, integrations: usize) {
+fn make(directory: &Path, layout: Layout, integrations: usize) {
     let tenants = integrations / 100;
     let mut log = Log::begin(directory);
-    let create = |number: usize| {
+    let create = |log: &mut Log, number: usize| {
         log.create(&format!("tenant{:04}", number % tenants), &format!("user{:02}", number / tenants), &name(number))
     };
-    let mut made: Vec<_> = (0..integrations).map(create).collect();
-    made.iter_mut().for_each(|made| log.tag(made, &["finance", "emea"]));
-    made.iter_mut().for_each(|made| log.share(made, "team:marketing"));
-    made.iter_mut().for_each(|made| log.describe(made, "Integration with Google Drive for document sync"));
-    made.iter_mut().for_each(|made| log.share(made, "bob"));
-    made.iter_mut().for_each(|made| log.describe(made, "Documents of the whole department, both ways"));
-    made.iter_mut().for_each(|made| log.unshare(made, "bob"));
-    made.iter_mut().for_each(|made| log.share(made, "carol"));
-    made.iter_mut().for_each(|made| log.describe(made, "Documents of the department, read only"));
+    match layout {
+        Layout::InSequence => {
+            for number in 0..integrations {
+                let mut made = create(&mut log, number);
+                CHANGES.iter().for_each(|change| change(&mut log, &mut made));
+            }
+        }
+        Layout::Spread => {
+            let mut all: Vec<_> = (0..integrations).map(|number| create(&mut log, number)).collect();
+            for change in CHANGES {
+                all.iter_mut().for_each(|made| change(&mut log, made));
+            }
+        }
+    }
     log.end();
 }
 

@@ -7,7 +7,7 @@ use crate::{
     process::ended_children_seconds,
     product::{Product, command, knows},
     report::{Bar, Spread},
-    start::events_file,
+    start::{Layout, events_file},
 };
 
 /// The figure.
@@ -16,7 +16,7 @@ pub(crate) fn run(effort: Effort) {
         println!("this release has no verb verify");
         return;
     }
-    let data_dir = events_file(effort);
+    let data_dir = events_file(Layout::Spread, effort);
     // Makes the keys, where they are asked for, and brings the file into the page cache.
     drop(Product::start(&data_dir, &[]));
     let events = crate::fold::run(&data_dir) as f64;
