@@ -71,11 +71,22 @@ fn grid(svg: &mut String, sizes: &[usize], axes: &Axes) {
         let _ = writeln!(svg, r##"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}" fill="#333">{text}</text>"##);
     };
     for power in powers() {
-        let value = 10f64.powf(power);
-        text(left - 8.0, axes.down(value) + 4.0, "end", &format!("{value} µs"));
+        text(left - 8.0, axes.down(10f64.powf(power)) + 4.0, "end", &time(power));
     }
     sizes.iter().for_each(|size| text(axes.across(*size as f64), bottom + 18.0, "middle", &size.to_string()));
     text(f64::midpoint(left, right), bottom + 38.0, "middle", "integrations in the tenant: CPU of one request");
+}
+
+/// A power of ten of microseconds.
+fn time(power: f64) -> String {
+    let (unit, power_of_unit) = if power < 3.0 {
+        ("µs", 0.0)
+    } else if power < 6.0 {
+        ("ms", 3.0)
+    } else {
+        ("s", 6.0)
+    };
+    format!("{} {unit}", 10f64.powf(power - power_of_unit))
 }
 
 /// Moves names that would stand on each other apart, in the order of their places.
