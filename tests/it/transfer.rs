@@ -118,6 +118,12 @@ async fn positions_go_on_from_the_head_of_the_log_that_was_exported() {
     let url = service.ready().await;
     let created = alice(&url, &to).create(json!({ "name": "Next", "type": "custom" })).await;
     assert!(i64::from_str_radix(&created.position, 16).unwrap() > last, "{created:?} after {last}");
+    // What the janitor does once more is new too.
+    let exported: Value =
+        serde_json::from_str(std::fs::read_to_string(&file).unwrap().lines().rev().nth(1).unwrap()).unwrap();
+    let mut new =
+        log::rows(&to).into_iter().map(|row| row.position).filter(|at| *at > exported["position"].as_i64().unwrap());
+    assert!(new.all(|position| position > last), "a position was given twice");
 }
 
 #[tokio::test]

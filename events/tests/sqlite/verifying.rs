@@ -1,8 +1,11 @@
-//! What only somebody who hashes anew can do to a log, and how it is found.
+//! What is read of a log beside its writer: a moment of it, and what only somebody who hashes anew can do to it.
 
 use events::{
     event::{IconSet, IconType, IntegrationEvent},
-    store::sqlite::verify::{Finding, verify},
+    store::sqlite::{
+        snapshot::Snapshot,
+        verify::{Finding, verify},
+    },
     stored::{ICON_UPLOADED, Store as _},
     time::Timestamp,
 };
@@ -62,4 +65,27 @@ async fn it_makes_no_difference_into_how_many_ranges_the_log_is_cut() {
     for threads in [0, 1, 2, 3, 7, 20, 50] {
         assert_eq!(verify(directory.path(), threads, |_| {}).expect("it is read").findings, expected, "{threads}");
     }
+}
+
+#[tokio::test]
+async fn a_snapshot_is_the_moment_at_which_it_was_taken() {
+    let directory = directory();
+    let store = open(&directory);
+    let at: Timestamp = serde_json::from_str(r#""2026-01-02T03:04:05.678Z""#).expect("a time");
+    let metadata = Metadata::of_service(Some(tenant()), at);
+    let append = async || {
+        let icon = StreamName::icon(&tenant(), integration_id(), BlobId::new(new_event_id().uuid()));
+        let events = vec![icon_event(&icon, b"bytes", &metadata)];
+        store.append(vec![StreamWrite::Append { stream: icon, expected: NoStream, events }]).await.expect("appended");
+    };
+    append().await;
+    let snapshot = Snapshot::open(directory.path()).expect("it opens");
+    append().await;
+    let mut shown = Vec::new();
+    let show = |event: &RecordedEvent| -> Result<(), Error> {
+        shown.push(event.position);
+        Ok(())
+    };
+    snapshot.for_each(show).expect("it is read");
+    assert_eq!((snapshot.head(), shown), (Position::new(1), vec![Position::new(1)]));
 }
