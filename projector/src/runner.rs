@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use events::{
     envelope::RecordedEvent,
-    ids::Position,
+    ids::{Position, TenantId},
     integration::{Fact, LastEvent},
     store::{Error as EventStoreError, EventStore, Message},
     stored,
@@ -14,7 +14,7 @@ use events::{
 use thiserror::Error;
 
 use crate::{
-    store::{self, Batch, Parked, ParkedStreams, TenantChanges, WriteViews},
+    store::{self, Batch, Parked, ParkedStreams, Snapshot, TenantChanges, WriteViews},
     view::View,
 };
 
@@ -38,6 +38,9 @@ pub enum Progress {
     CaughtUp,
 }
 
+/// How many events of the past are written at once: a batch costs each tenant in it something.
+const CATCH_UP_BATCH: usize = 8_192;
+
 /// Follows the log from where the view is, until something fails.
 ///
 /// # Errors
@@ -47,72 +50,109 @@ pub async fn run<V: View>(
     views: &dyn WriteViews<V>,
     mut tell: impl FnMut(Progress) + Send,
 ) -> Result<std::convert::Infallible, Error> {
-    let mut position = *views.checkpoint().borrow();
-    let mut parked = ParkedStreams::clone(&views.parked());
-    let mut subscription = events.subscribe(position, &[Kind::Integration]);
+    let start = *views.checkpoint().borrow();
+    let mut reading = Reading { known: ParkedStreams::clone(&views.parked()), ..Reading::from(start) };
+    let mut subscription = events.subscribe(start, &[Kind::Integration]);
+    let mut is_catching_up = true;
     loop {
-        let batch = match subscription.next().await? {
-            Message::Events(recorded) => read_batch(views, position, &recorded, &mut parked),
-            Message::Checkpoint(through) => Batch::empty(position, through),
-            Message::CaughtUp => {
-                tell(Progress::CaughtUp);
-                continue;
-            }
-        };
-        position = batch.through;
-        views.write(batch)?;
-        tell(Progress::Reached(position));
+        let message = subscription.next().await?;
+        let is_caught_up = message == Message::CaughtUp;
+        match message {
+            Message::Events(recorded) => reading.take(V::NAME, &recorded),
+            Message::Checkpoint(through) => reading.through = through,
+            Message::CaughtUp => is_catching_up = false,
+        }
+        if reading.through > reading.from && (!is_catching_up || reading.facts.len() >= CATCH_UP_BATCH) {
+            let through = reading.through;
+            views.write(reading.batch(views))?;
+            tell(Progress::Reached(through));
+        }
+        if is_caught_up {
+            tell(Progress::CaughtUp);
+        }
     }
 }
 
-/// What a page of the log changes, and what it parks.
-fn read_batch<V: View>(
-    views: &dyn WriteViews<V>,
+/// What was read of the log and is not written yet.
+struct Reading {
     from: Position,
-    recorded: &[RecordedEvent],
-    parked: &mut ParkedStreams,
-) -> Batch<V> {
-    let (mut facts, mut now_parked) = (Vec::with_capacity(recorded.len()), Vec::new());
-    for event in recorded {
-        // What comes behind an event that cannot be read is held back with it.
-        if parked.contains_key(&event.stream) {
-            continue;
-        }
-        match stored::integration_fact(event) {
-            Ok(fact) => facts.push(fact),
-            Err(cause) => {
-                let (stream, revision) = (event.stream.clone(), event.revision);
-                let cause = &cause as &dyn std::error::Error;
-                tracing::error!(view = V::NAME, %stream, %revision, cause, "a stream is parked at an event that this release cannot read");
-                parked.insert(stream.clone(), revision);
-                let tenant = stream.integration_of().map(|(tenant, _)| tenant);
-                now_parked.push(Parked { tenant, stream, revision });
+    through: Position,
+    facts: Vec<Fact>,
+    /// Streams that are parked now.
+    parked: Vec<Parked>,
+    /// Every parked stream.
+    known: ParkedStreams,
+}
+
+impl Reading {
+    fn from(position: Position) -> Self {
+        let (facts, parked, known) = (Vec::new(), Vec::new(), ParkedStreams::new());
+        Self { from: position, through: position, facts, parked, known }
+    }
+
+    fn take(&mut self, view: &str, recorded: &[RecordedEvent]) {
+        for event in recorded {
+            self.through = event.position;
+            // What comes behind an event that cannot be read is held back with it.
+            if self.known.contains_key(&event.stream) {
+                continue;
+            }
+            match stored::integration_fact(event) {
+                Ok(fact) => self.facts.push(fact),
+                Err(cause) => self.park(view, event, &cause),
             }
         }
     }
-    let through = recorded.last().map_or(from, |last| last.position);
-    Batch { through, parked: now_parked, ..fold(views, from, &facts) }
+
+    fn park(&mut self, view: &str, event: &RecordedEvent, cause: &stored::Error) {
+        let (stream, revision) = (event.stream.clone(), event.revision);
+        let cause = cause as &dyn std::error::Error;
+        tracing::error!(view, %stream, %revision, cause, "a stream is parked at an event that this release cannot read");
+        self.known.insert(stream.clone(), revision);
+        let tenant = stream.integration_of().map(|(tenant, _)| tenant);
+        self.parked.push(Parked { tenant, stream, revision });
+    }
+
+    fn batch<V: View>(&mut self, views: &dyn WriteViews<V>) -> Batch<V> {
+        let folded = fold(views, self.from, &std::mem::take(&mut self.facts));
+        self.from = self.through;
+        Batch { through: self.through, parked: std::mem::take(&mut self.parked), ..folded }
+    }
 }
 
 /// What a batch of facts changes, folded key by key in memory.
 pub fn fold<V: View>(views: &dyn WriteViews<V>, from: Position, facts: &[Fact]) -> Batch<V> {
-    let mut batch = Batch::empty(from, from);
-    let mut snapshots = BTreeMap::new();
+    let mut tenants = BTreeMap::<&TenantId, Folding<V>>::new();
     for fact in facts {
-        batch.through = fact.position;
-        let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
+        let folding = tenants.entry(&fact.tenant).or_insert_with(|| Folding {
+            snapshot: views.snapshot(&fact.tenant),
+            last: None,
+            documents: BTreeMap::new(),
+        });
+        folding.fold(fact);
+    }
+    let changes = tenants.into_iter().filter_map(|(tenant, Folding { last, documents, .. })| {
+        last.map(|last| (tenant.clone(), TenantChanges { last, documents }))
+    });
+    let through = facts.last().map_or(from, |last| last.position);
+    Batch { tenants: changes.collect(), ..Batch::empty(from, through) }
+}
+
+/// A tenant's documents as a batch changes them.
+struct Folding<V: View> {
+    snapshot: Arc<Snapshot<V>>,
+    last: Option<LastEvent>,
+    documents: BTreeMap<V::Key, Option<V::Document>>,
+}
+
+impl<V: View> Folding<V> {
+    fn fold(&mut self, fact: &Fact) {
         for key in V::keys(fact) {
-            let snapshot =
-                snapshots.entry(fact.tenant.clone()).or_insert_with(|| Arc::clone(&views.snapshot(&fact.tenant)));
-            let changes = batch
-                .tenants
-                .entry(fact.tenant.clone())
-                .or_insert_with(|| TenantChanges { last, documents: BTreeMap::new() });
-            changes.last = last;
-            let known = changes.documents.remove(&key);
-            let before = known.unwrap_or_else(|| snapshot.documents.get(&key).cloned());
-            changes.documents.insert(key.clone(), V::apply(&key, before, fact));
+            self.last = Some(LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash });
+            let known = self.documents.remove(&key);
+            let before = known.unwrap_or_else(|| self.snapshot.documents.get(&key).cloned());
+            let after = V::apply(&key, before, fact);
+            self.documents.insert(key, after);
         }
     }
-    batch
 }

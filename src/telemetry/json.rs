@@ -46,7 +46,9 @@ impl Members<'_> {
     fn member(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
         if self.result.is_ok() {
             // The names are those that the code gives.
-            self.result = write!(self.writer, ",\"{}\":", field.name()).and_then(|()| write(&mut self.writer));
+            self.result = ([",\"", field.name(), "\":"].into_iter())
+                .try_for_each(|part| self.writer.write_str(part))
+                .and_then(|()| write(&mut self.writer));
         }
     }
 }
@@ -107,9 +109,14 @@ struct Escaping<'a>(Writer<'a>);
 
 impl fmt::Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
+        let is_plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+        // Nearly always: and a whole text is looked through faster than one that may end anywhere.
+        if text.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+            return self.0.write_str(text);
+        }
         let mut plain = 0;
         for (at, byte) in text.bytes().enumerate() {
-            if byte >= b' ' && byte != b'"' && byte != b'\\' {
+            if is_plain(byte) {
                 continue;
             }
             self.0.write_str(&text[plain..at])?;

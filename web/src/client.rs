@@ -48,7 +48,8 @@ fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
     let usable = given
         .filter(|id| (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
-    usable.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned)
+    let fresh = || Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned();
+    usable.map_or_else(fresh, str::to_owned)
 }
 
 /// The trace context if it is valid (W3C Trace Context §3.2).

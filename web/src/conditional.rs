@@ -34,14 +34,16 @@ impl Coding {
         let texts = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for item in texts.flat_map(|text| text.split(',')) {
             let mut parts = item.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let name = parts.next().unwrap_or_default();
             let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
             let quality = quality.map_or(1.0, |text| text.parse::<f32>().unwrap_or(0.0));
-            match name.as_str() {
-                "gzip" | "x-gzip" => gzip = Some(quality),
-                "identity" => identity = Some(quality),
-                "*" => any = Some(quality),
-                _ => {}
+            let is = |coding: &str| name.eq_ignore_ascii_case(coding);
+            if is("gzip") || is("x-gzip") {
+                gzip = Some(quality);
+            } else if is("identity") {
+                identity = Some(quality);
+            } else if name == "*" {
+                any = Some(quality);
             }
         }
         let gzip = gzip.or(any).unwrap_or(0.0);
@@ -130,7 +132,8 @@ pub fn detail_tag(last: &LastEvent) -> HeaderValue {
 }
 
 fn tag(change: &str, shape: Digest) -> HeaderValue {
-    HeaderValue::from_str(&format!("\"{change}.{}\"", shape.short())).expect("a tag is made of visible ASCII")
+    let tag = ["\"", change, ".", &shape.short(), "\""].concat();
+    HeaderValue::try_from(tag).expect("a tag is made of visible ASCII")
 }
 
 fn bytes_tag(digest: Digest) -> HeaderValue {

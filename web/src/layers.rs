@@ -10,7 +10,7 @@ use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -142,7 +142,7 @@ impl Door {
         let elapsed = started.elapsed();
         let route = asked.route.get().map_or("none", MatchedPath::as_str);
         let status = response.status().as_u16();
-        log(&asked.context, method, route, status, elapsed.as_secs_f64() * 1_000.0, &response);
+        log(&asked.context, method, route, status, elapsed, &response);
         let labels = RequestLabels { method, route: route.to_owned(), status };
         stack.metrics.request_seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
         let id = HeaderValue::from_str(&asked.context.request_id).expect("a request's id is visible ASCII");
@@ -235,13 +235,14 @@ fn answer_panic(panic: &(dyn Any + Send)) -> Response {
 }
 
 /// One line a request; a failure of the service's own with its cause.
-fn log(context: &RequestContext, method: &str, route: &str, status: u16, duration_ms: f64, response: &Response) {
+fn log(context: &RequestContext, method: &str, route: &str, status: u16, elapsed: Duration, response: &Response) {
+    let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
     let RequestContext { request_id: id, traceparent: trace, .. } = context;
     let Some(ProblemCause(cause)) = response.extensions().get::<ProblemCause>() else {
-        tracing::info!(id, method, route, trace, status, duration_ms, "answered");
+        tracing::info!(id, method, route, trace, status, duration_us, "answered");
         return;
     };
-    tracing::error!(id, method, route, trace, status, duration_ms, cause = chain(&**cause), "failed");
+    tracing::error!(id, method, route, trace, status, duration_us, cause = chain(&**cause), "failed");
 }
 
 fn method_name(method: &Method) -> &'static str {

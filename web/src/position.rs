@@ -17,7 +17,8 @@ pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-a
 /// A position as the header shows it: 16 hex digits, opaque to clients.
 #[must_use]
 pub fn header_value(position: Position) -> HeaderValue {
-    HeaderValue::from_str(&format!("{:016x}", position.get())).expect("hex digits are visible ASCII")
+    let digits = data_encoding::HEXLOWER.encode(&position.get().to_be_bytes());
+    HeaderValue::try_from(digits).expect("hex digits are visible ASCII")
 }
 
 /// What a reader wants to see at least, and how long he waits for it.

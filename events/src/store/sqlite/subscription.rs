@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    super::{Error, Message, Subscription},
+    super::{Error, Message, Page, Subscription},
     gone, read_blocking,
     reader::Readers,
 };
 use crate::{ids::Position, stream::Kind};
 
-const PAGE: usize = 1_000;
+const PAGE_EVENTS: usize = 1_000;
 
 #[derive(Debug)]
 pub(super) struct SqliteSubscription {
@@ -24,11 +24,33 @@ pub(super) struct SqliteSubscription {
     /// Everything up to here was told.
     told: Position,
     has_caught_up: bool,
+    /// The page after `position`, which is being read while the one before it is worked on.
+    ahead: Option<JoinHandle<Result<Page, Error>>>,
 }
 
 impl SqliteSubscription {
     pub(super) fn new(readers: Arc<Readers>, head: watch::Receiver<Position>, after: Position, kinds: &[Kind]) -> Self {
-        Self { readers, head, kinds: kinds.to_vec(), position: after, told: after, has_caught_up: false }
+        Self { readers, head, kinds: kinds.to_vec(), position: after, told: after, has_caught_up: false, ahead: None }
+    }
+
+    async fn page(&mut self, head: Position) -> Result<Page, Error> {
+        if let Some(ahead) = self.ahead.take() {
+            return ahead.await.unwrap_or_else(|error| Err(Error::Unavailable(error.into())));
+        }
+        read_blocking(Arc::clone(&self.readers), self.reading(head)).await
+    }
+
+    fn reading(&self, head: Position) -> impl FnOnce(&Readers) -> Result<Page, Error> + Send + use<> {
+        let (after, kinds) = (self.position, self.kinds.clone());
+        move |readers| readers.read_all(after, &kinds, PAGE_EVENTS, head)
+    }
+
+    /// Begins to read the next page if there is one already.
+    fn read_ahead(&mut self, head: Position) {
+        if self.position < head {
+            let (readers, read) = (Arc::clone(&self.readers), self.reading(head));
+            self.ahead = Some(tokio::task::spawn_blocking(move || read(&readers)));
+        }
     }
 }
 
@@ -42,10 +64,9 @@ impl Subscription for SqliteSubscription {
             }
             let head = *self.head.borrow_and_update();
             if self.position < head {
-                let (after, kinds) = (self.position, self.kinds.clone());
-                let readers = Arc::clone(&self.readers);
-                let page = read_blocking(readers, move |readers| readers.read_all(after, &kinds, PAGE, head)).await?;
+                let page = self.page(head).await?;
                 self.position = page.through;
+                self.read_ahead(head);
                 if let Some(last) = page.events.last() {
                     self.told = last.position;
                     return Ok(Message::Events(page.events));
