@@ -24,8 +24,12 @@ const COPIED: u16 = 2_000;
 pub(crate) fn run(effort: Effort) {
     let open = format!(r#"{{"name":"Drive {NUMBER}","type":"google-drive","clientId":"1234.apps.example.com"}}"#);
     let secret = open.replace('}', r#","clientSecret":"GOCSPX-0123456789abcdefghij"}"#);
-    of_body("without a secret", &open, effort);
-    of_body("with a secret", &secret, effort);
+    for (what, body) in [("without a secret", open), ("with a secret", secret)] {
+        for (connections, pairs) in [(CONNECTIONS, effort.pairs()), (1, effort.of(20, 3))] {
+            // Files of their own: how large they are by now is to be the same for both sides.
+            compare(&format!("{what}, {connections} at a time"), &body, connections, pairs, effort);
+        }
+    }
 }
 
 /// A request that makes an integration.
@@ -33,27 +37,21 @@ pub(crate) fn create(bearer: String, body: &str) -> Plan {
     Plan::repeat(request("POST", "/api/integrations", &[bearer], body), 201)
 }
 
-fn of_body(what: &str, body: &str, effort: Effort) {
+fn compare(what: &str, body: &str, connections: usize, pairs: usize, effort: Effort) {
     let directory = places::temporary();
     let data_dir = directory.path().join("data");
     let product = Product::start(&data_dir, &[]);
     let bearer = Signer::hs256(&data_dir).bearer("acme", "alice", &[], &[PERMISSION]);
-    let plans = vec![create(bearer, body); CONNECTIONS];
-    measure(product.target(), &plans, Until::Each(usize::from(COPIED) / CONNECTIONS + 1));
+    let plans = vec![create(bearer, body); connections];
+    measure(product.target(), &vec![plans[0].clone(); CONNECTIONS], Until::Each(usize::from(COPIED) / CONNECTIONS + 1));
     let creates = Creates::of_log(&data_dir.join(FILE_NAME), i64::from(COPIED));
-    println!("{what}, a create writes: {}", creates.rows());
+    println!("  {what}: a create writes {}", creates.rows());
     let mut raw = Raw::make(&directory.path().join("raw.sqlite"), &creates);
-    for (connections, pairs) in [(CONNECTIONS, effort.pairs()), (1, effort.of(20, 3))] {
-        compare(&format!("{what}, {connections} at a time"), &product, &plans[..connections], &mut raw, pairs, effort);
-    }
-}
-
-fn compare(what: &str, product: &Product, plans: &[Plan], raw: &mut Raw<'_>, pairs: usize, effort: Effort) {
     let window = Duration::from_millis(effort.of(2_000, 300));
     let readings: Vec<_> = (0..pairs)
         .map(|_| {
-            let cost = measure(product.target(), plans, Until::Elapsed(window));
-            (cost, raw.per_second(plans.len(), window))
+            let cost = measure(product.target(), &plans, Until::Elapsed(window));
+            (cost, raw.per_second(connections, window))
         })
         .collect();
     println!(
