@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{body::Body, extract::ConnectInfo, response::Response};
+use axum::{body::Body, response::Response};
 use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -78,10 +78,8 @@ fn spawn(
         return;
     }
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let door = door.clone();
-        async move { Ok::<_, std::convert::Infallible>(without_length(door.answer(request).await)) }
+        let (door, request) = (door.clone(), request.map(Body::new));
+        async move { Ok::<_, std::convert::Infallible>(without_length(door.answer(request, peer).await)) }
     });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let watched = graceful.watch(connection);

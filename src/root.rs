@@ -15,6 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     conditional::JSON,
     docs,
+    incoming::Incoming,
     load::Load,
     metrics::{CONTENT_TYPE, Metrics},
     problem::{Kind, Problem},
@@ -49,7 +50,7 @@ pub(crate) fn openapi_routes() -> OpenApiRouter {
 /// Serves the description.
 pub(crate) fn openapi_router(description: String) -> Router {
     let description: Arc<str> = description.into();
-    let answer = move || {
+    let answer = move |_: Incoming| {
         let description = Arc::clone(&description);
         async move { ([(header::CONTENT_TYPE, JSON)], description.to_string()) }
     };
@@ -68,7 +69,7 @@ async fn openapi_placeholder() {}
     get, path = "/docs", tag = "Service",
     responses((status = 200, description = "A page", content_type = "text/html", headers(("Content-Security-Policy", description = "Lets the page run its own script and nothing else"))))
 )]
-async fn docs_page() -> Response {
+async fn docs_page(_: Incoming) -> Response {
     docs::page()
 }
 
@@ -77,7 +78,7 @@ async fn docs_page() -> Response {
     get, path = "/livez", tag = "Service",
     responses((status = 200, description = "It is", content_type = "text/plain", body = String))
 )]
-async fn livez() -> &'static str {
+async fn livez(_: Incoming) -> &'static str {
     "live\n"
 }
 
@@ -86,7 +87,7 @@ async fn livez() -> &'static str {
     get, path = "/readyz", tag = "Service",
     responses((status = 200, description = "It can", content_type = "text/plain", body = String))
 )]
-async fn readyz(State(root): State<Root>) -> Result<String, Problem> {
+async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem> {
     root.readiness.check()?;
     match *root.store.health().borrow() {
         Health::Ready => Ok(ready(root.views.parked().len())),
@@ -109,7 +110,7 @@ fn ready(parked: usize) -> String {
     get, path = "/metrics", tag = "Service",
     responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String))
 )]
-async fn metrics(State(root): State<Root>) -> Response {
+async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
     let (head, checkpoint) = (root.store.head().borrow().get(), root.views.checkpoint().borrow().get());
     root.metrics.log_position.set(head);
     root.metrics.projection_lag.set(head.saturating_sub(checkpoint));

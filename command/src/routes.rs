@@ -271,7 +271,7 @@ fn asking(incoming: &Incoming) -> Result<Asking, Problem> {
         caller: incoming.principal()?,
         correlation_id: context.map(|context| context.request_id.clone()).unwrap_or_default(),
         traceparent: context.and_then(|context| context.traceparent.clone()),
-        client: context.and_then(|context| context.client).map(|client| client.to_string()),
+        client: context.map(|context| context.client.to_string()),
         reason: audit_reason(&incoming.headers)?,
     })
 }

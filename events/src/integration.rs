@@ -51,7 +51,7 @@ impl LastEvent {
     /// How clients name the state that this event made: `<revision>-<first 8 hex digits of its hash>`.
     #[must_use]
     pub fn change(&self) -> String {
-        format!("{}-{}", self.revision, self.hash.short())
+        [&self.revision.get().to_string(), "-", &self.hash.short()].concat()
     }
 }
 

@@ -118,7 +118,7 @@ impl<V: View> Snapshot<V> {
     /// How clients name the version: position, and the first 8 hex digits of that event's hash.
     #[must_use]
     pub fn change(&self) -> String {
-        format!("{}-{}", self.position(), self.hash().short())
+        [&self.position().get().to_string(), "-", &self.hash().short()].concat()
     }
 
     fn apply(&mut self, changes: TenantChanges<V>) {

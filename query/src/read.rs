@@ -173,7 +173,7 @@ impl Reading {
 
     /// The shape of a collection.
     pub(crate) fn collection<'a>(&'a self, resource: &'a str, query: &'a str) -> Shape<'a> {
-        let audience = Audience { principal: self.principal(), parked: &self.snapshot.parked };
+        let audience = Audience { of: self.caller.audience, parked: &self.snapshot.parked };
         Shape { resource, version: FOLD_VERSION, query, audience: Some(audience) }
     }
 

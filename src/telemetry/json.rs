@@ -27,12 +27,16 @@ where
         let metadata = event.metadata();
         writer.write_str("{\"timestamp\":\"")?;
         write_now(&mut writer)?;
-        write!(writer, "\",\"level\":\"{}\"", metadata.level())?;
+        for part in ["\",\"level\":\"", metadata.level().as_str(), "\""] {
+            writer.write_str(part)?;
+        }
         let mut members = Members { writer: writer.by_ref(), result: Ok(()) };
         event.record(&mut members);
         members.result?;
-        write!(writer, ",\"target\":\"{}\"}}", metadata.target())?;
-        writeln!(writer)
+        for part in [",\"target\":\"", metadata.target(), "\"}\n"] {
+            writer.write_str(part)?;
+        }
+        Ok(())
     }
 }
 

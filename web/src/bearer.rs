@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use events::{
+    envelope::Digest,
     ids::{PrincipalId, TenantId},
     principal::{Permissions, Principal},
 };
@@ -70,6 +71,8 @@ pub struct Caller {
     pub principal: Principal,
     /// What the token says, groups in its order.
     pub claims: Claims,
+    /// Whoever has the same sees the same of a tenant: a hash over whether he is admin, and his sorted principals.
+    pub audience: Digest,
 }
 
 impl From<Claims> for Caller {
@@ -87,8 +90,21 @@ impl From<Claims> for Caller {
                 audit: has(PERMISSION_AUDIT),
             },
         };
-        Self { principal, claims }
+        let audience = audience(&principal);
+        Self { principal, claims, audience }
     }
+}
+
+fn audience(principal: &Principal) -> Digest {
+    let mut ids: Vec<_> = std::iter::once(&principal.id).chain(&principal.groups).collect();
+    ids.sort();
+    ids.dedup();
+    let mut bytes = vec![u8::from(principal.permissions.admin)];
+    for id in ids {
+        bytes.extend_from_slice(&(id.as_str().len() as u64).to_be_bytes());
+        bytes.extend_from_slice(id.as_str().as_bytes());
+    }
+    Digest::of(&bytes)
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {

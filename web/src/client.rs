@@ -24,7 +24,7 @@ pub struct RequestContext {
     /// W3C trace context, if the client sent a valid one.
     pub traceparent: Option<String>,
     /// The client's address.
-    pub client: Option<IpAddr>,
+    pub client: IpAddr,
 }
 
 /// The proxies whose word on the client's address is taken.
@@ -34,11 +34,11 @@ pub struct TrustedProxies(pub Vec<IpNet>);
 impl RequestContext {
     /// What the headers and the peer's address tell.
     #[must_use]
-    pub fn of(headers: &HeaderMap, peer: Option<SocketAddr>, proxies: &TrustedProxies) -> Self {
+    pub fn of(headers: &HeaderMap, peer: SocketAddr, proxies: &TrustedProxies) -> Self {
         Self {
             request_id: request_id(headers),
             traceparent: traceparent(headers),
-            client: peer.map(|peer| proxies.client(headers, peer.ip())),
+            client: proxies.client(headers, peer.ip()),
         }
     }
 }
@@ -76,6 +76,9 @@ impl TrustedProxies {
     /// The nearest address that is no trusted proxy's: whatever stands before it, the client may have written.
     fn client(&self, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
         let mut client = peer.to_canonical();
+        if !self.trusts(client) {
+            return client;
+        }
         for hop in forwarded(headers).into_iter().rev() {
             if !self.trusts(client) {
                 break;

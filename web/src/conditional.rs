@@ -9,7 +9,6 @@ use events::{
     envelope::Digest,
     ids::{Position, Revision},
     integration::LastEvent,
-    principal::Principal,
     stream::StreamName,
 };
 use flate2::{Compression, write::GzEncoder};
@@ -90,8 +89,8 @@ pub struct Shape<'a> {
 /// What a collection shows depends on beside the tenant's state.
 #[derive(Debug, Clone, Copy)]
 pub struct Audience<'a> {
-    /// Whose visible set it is.
-    pub principal: &'a Principal,
+    /// Whose visible set it is: [`Caller::audience`](crate::bearer::Caller::audience).
+    pub of: Digest,
     /// The tenant's parked streams, each with the first event that is not shown.
     pub parked: &'a BTreeMap<StreamName, Revision>,
 }
@@ -101,24 +100,20 @@ impl Shape<'_> {
     #[must_use]
     pub fn digest(&self, coding: Coding) -> Digest {
         let mut bytes = Vec::with_capacity(256);
-        let mut part = |text: &str| {
-            bytes.extend_from_slice(&(text.len() as u64).to_be_bytes());
-            bytes.extend_from_slice(text.as_bytes());
+        let mut part = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
         };
-        part(self.resource);
-        part(&self.version.to_string());
-        part(&representation::RENDER_VERSION.to_string());
-        part(self.query);
-        part(coding.name());
-        if let Some(Audience { principal, parked }) = self.audience {
-            part(if principal.permissions.admin { "admin" } else { "" });
-            let mut ids: Vec<_> = std::iter::once(&principal.id).chain(&principal.groups).collect();
-            ids.sort();
-            ids.dedup();
-            ids.into_iter().for_each(|id| part(id.as_str()));
+        part(self.resource.as_bytes());
+        part(&self.version.to_be_bytes());
+        part(&representation::RENDER_VERSION.to_be_bytes());
+        part(self.query.as_bytes());
+        part(coding.name().as_bytes());
+        if let Some(Audience { of, parked }) = self.audience {
+            part(of.as_bytes());
             for (stream, revision) in parked {
-                // No principal is written so: the two lists cannot be taken for each other.
-                part(&format!("\u{0}{stream}@{revision}"));
+                part(stream.as_str().as_bytes());
+                part(&revision.get().to_be_bytes());
             }
         }
         Digest::of(&bytes)

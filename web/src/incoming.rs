@@ -43,9 +43,14 @@ impl<S: Sync> FromRequest<S> for Incoming {
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Infallible> {
         let (parts, body) = request.into_parts();
-        let route = parts.extensions.get::<MatchedPath>().map_or("", MatchedPath::as_str);
+        let route = parts.extensions.get::<MatchedPath>();
+        let asked = parts.extensions.get::<Arc<Asked>>().cloned();
+        if let (Some(asked), Some(route)) = (&asked, route) {
+            asked.take_route(route);
+        }
+        let route = route.map_or("", MatchedPath::as_str);
         Ok(Self {
-            asked: parts.extensions.get().cloned(),
+            asked,
             method: parts.method,
             path: path_values(route, parts.uri.path()),
             query: RawQuery::of(&parts.uri),
@@ -58,6 +63,9 @@ impl<S: Sync> FromRequest<S> for Incoming {
 /// The values of a path by the names that its route gives them, percent-decoded. What is not UTF-8 is empty, as no value
 /// is: it is a fault of that value, and of no other.
 fn path_values(route: &str, path: &str) -> Vec<(String, String)> {
+    if !route.contains('{') {
+        return Vec::new();
+    }
     let named = route.split('/').zip(path.split('/')).filter_map(|(name, segment)| {
         let name = name.strip_prefix('{')?.strip_suffix('}')?;
         Some((name.to_owned(), percent_decode_str(segment).decode_utf8().unwrap_or_default().into_owned()))
@@ -93,6 +101,11 @@ impl Incoming {
     /// As [`Incoming::caller`].
     pub fn principal(&self) -> Result<Principal, Problem> {
         Ok(self.caller()?.principal.clone())
+    }
+
+    /// Why no route is to take it.
+    pub(crate) fn refusal(&self) -> Option<Problem> {
+        self.asked.as_ref()?.refused.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Whether it only reads.

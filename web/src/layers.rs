@@ -5,27 +5,28 @@
 use std::{
     any::Any,
     convert::Infallible,
-    future::{Ready, ready},
     net::SocketAddr,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, OnceLock, PoisonError},
-    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
-    extract::{ConnectInfo, MatchedPath, Request},
+    extract::{MatchedPath, Request},
+    handler::Handler as _,
     response::{IntoResponse, Response},
+    routing::Route,
 };
-use futures_util::{FutureExt as _, future::Either};
+use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
-use tower::{Layer as _, Service, ServiceExt as _, layer::layer_fn, service_fn};
+use tower::{Layer as _, ServiceExt as _, layer::layer_fn, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{
     bearer::{Caller, Tokens},
     client::{REQUEST_ID, RequestContext, TrustedProxies},
+    incoming::Incoming,
     load::{InFlight, Load},
     metrics::{Metrics, RequestLabels},
     position::{INTEGRATION_POSITION, PREFERENCE_APPLIED},
@@ -62,7 +63,7 @@ pub struct Asked {
     /// The route that takes it.
     route: OnceLock<MatchedPath>,
     /// Why no route is to take it.
-    refused: Mutex<Option<Problem>>,
+    pub(crate) refused: Mutex<Option<Problem>>,
 }
 
 /// The routes, behind everything that a request goes through.
@@ -74,60 +75,43 @@ struct Inner {
     stack: Stack,
     cors: Option<CorsLayer>,
     router: Router,
+    /// The same routes, which answer why a request is refused.
+    refusals: Router,
 }
 
 impl Stack {
     /// Puts the routes behind the door, and answers what no route does.
     #[must_use]
     pub fn wrap(self, routes: Router) -> Door {
-        let router = routes
-            .fallback(async || Problem::not_found())
-            .method_not_allowed_fallback(async || {
+        let refusals = routes.clone().layer(layer_fn(|_: Route| refuse.with_state(()))).fallback(refuse);
+        let router = routes.fallback(async |_: Incoming| Problem::not_found()).method_not_allowed_fallback(
+            async |_: Incoming| {
                 Problem::new(Kind::MethodNotAllowed, "See the header Allow for the methods of this route.")
-            })
-            .layer(layer_fn(Routed));
+            },
+        );
         let cors = cors(self.cors_origins.clone());
-        Door(Arc::new(Inner { stack: self, cors, router }))
+        Door(Arc::new(Inner { stack: self, cors, router, refusals }))
     }
 }
 
-/// What a route is behind: tells the request's observer which route it is, and answers what was refused. The one layer
-/// in the router, so that a refusal too is measured under its route.
-#[derive(Debug, Clone)]
-struct Routed<S>(S);
-
-impl<S: Service<Request, Response = Response, Error = Infallible>> Service<Request> for Routed<S> {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<Ready<Result<Response, Infallible>>, S::Future>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.0.poll_ready(context)
+impl Asked {
+    /// Tells which route took it, for its observer.
+    pub(crate) fn take_route(&self, route: &MatchedPath) {
+        // A request is routed once.
+        let _ = self.route.set(route.clone());
     }
+}
 
-    fn call(&mut self, request: Request) -> Self::Future {
-        let extensions = request.extensions();
-        let Some(asked) = extensions.get::<Arc<Asked>>() else {
-            return Either::Right(self.0.call(request));
-        };
-        if let Some(route) = extensions.get::<MatchedPath>() {
-            // A request is routed once.
-            let _ = asked.route.set(route.clone());
-        }
-        let refused = asked.refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match refused {
-            Some(problem) => Either::Left(ready(Ok(problem.into_response()))),
-            None => Either::Right(self.0.call(request)),
-        }
-    }
+/// In the place of every route, for requests that none is to take: so that a refusal too is observed under its route.
+async fn refuse(incoming: Incoming) -> Problem {
+    incoming.refusal().unwrap_or_else(Problem::not_found)
 }
 
 impl Door {
     /// Answers a request; measures and logs it, whatever answered it, a panic too.
-    pub async fn answer(&self, mut request: Request) -> Response {
+    pub async fn answer(&self, mut request: Request, peer: SocketAddr) -> Response {
         let started = Instant::now();
         let stack = &self.0.stack;
-        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
         let asked = Arc::new(Asked {
             context: RequestContext::of(request.headers(), peer, &stack.trusted_proxies),
             in_flight: OnceLock::new(),
@@ -165,6 +149,8 @@ impl Inner {
     async fn admit(&self, request: Request, asked: &Asked) -> Response {
         if let Err(problem) = self.check(request.method(), request.uri(), request.headers(), asked).await {
             *asked.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem);
+            let Ok(refused) = self.refusals.clone().oneshot(request).await;
+            return refused;
         }
         self.route(request).await
     }

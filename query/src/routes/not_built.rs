@@ -21,7 +21,7 @@ macro_rules! not_built {
         $(
             /// Comes with a later release
             #[utoipa::path($method, path = $path, tag = $tag, responses((status = 501, description = "Not built yet")))]
-            async fn $handler() -> Problem {
+            async fn $handler(_: Incoming) -> Problem {
                 refuse()
             }
         )*
