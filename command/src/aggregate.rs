@@ -61,7 +61,7 @@ impl Origins {
     /// Those in effect with these settings.
     #[must_use]
     pub fn of(settings: &Settings) -> Self {
-        let origin = |uri: &Option<HttpUri>| uri.as_ref().map(|uri| uri.origin().clone());
+        let origin = |uri: &Option<HttpUri>| uri.as_ref().map(|uri| uri.origin());
         Self {
             auth_uri: origin(&settings.auth_uri),
             token_uri: origin(&settings.token_uri),

@@ -25,7 +25,7 @@ use web::{
     problem::{Kind, Problem},
     representation::{
         DETAIL_SHAPE, FlatIntegration, IntegrationDetail, IntegrationItem, ShareDetail, TagList, integration_href,
-        to_json,
+        to_json, to_json_array,
     },
 };
 
@@ -150,7 +150,7 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
     Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }.collection(
         || {
             let visible = queries.visible(&reading);
-            to_json(&visible.iter().map(|integration| FlatIntegration::of(integration)).collect::<Vec<_>>())
+            to_json_array(visible.iter().map(|integration| FlatIntegration::of(integration)))
         },
     ))
 }
