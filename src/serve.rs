@@ -312,11 +312,11 @@ impl Replay {
 
     fn tell(&mut self, progress: Progress) {
         match progress {
-            Progress::Reached(position) if self.told.elapsed() >= PROGRESS_EVERY && position.get() <= self.events => {
+            Progress::Replaying(position) if self.told.elapsed() >= PROGRESS_EVERY && position.get() <= self.events => {
                 self.told = Instant::now();
                 tracing::info!(position = position.get(), of = self.events, "replaying the log");
             }
-            Progress::Reached(_) => {}
+            Progress::Replaying(_) | Progress::Reached(_) => {}
             Progress::CaughtUp => {
                 self.readiness.set_ready(Part::Views);
                 let ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);

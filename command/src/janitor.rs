@@ -76,9 +76,11 @@ impl Janitor {
                 Message::Checkpoint(_) => {}
                 Message::Events(events) => {
                     for recorded in &events {
-                        match stored::integration_fact(recorded) {
-                            Ok(fact) => has_worked |= self.clean(&fact).await?,
-                            Err(_) => is_held = true,
+                        if stored::may_leave_something(&recorded.event_type) {
+                            match stored::integration_fact(recorded) {
+                                Ok(fact) => has_worked |= self.clean(&fact).await?,
+                                Err(_) => is_held = true,
+                            }
                         }
                         if !is_held {
                             reached = recorded.position;

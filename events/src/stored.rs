@@ -181,6 +181,22 @@ impl IntegrationCreatedV1 {
     }
 }
 
+/// Whether an event of this type may leave something behind that is to be destroyed. Of a type that this release does
+/// not know nobody can tell: it may.
+#[must_use]
+pub fn may_leave_something(event_type: &str) -> bool {
+    !matches!(
+        event_type,
+        INTEGRATION_CREATED
+            | INTEGRATION_CREATED_V1
+            | INTEGRATION_UPDATED
+            | INTEGRATION_SHARED
+            | INTEGRATION_UNSHARED
+            | OWNERSHIP_TRANSFERRED
+            | TAGS_SET
+    )
+}
+
 /// Who holds a slug, as a slug's stream says.
 ///
 /// # Errors

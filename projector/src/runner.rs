@@ -7,13 +7,14 @@ use events::{
     envelope::RecordedEvent,
     ids::{Position, TenantId},
     integration::{Fact, LastEvent},
-    store::{Error as EventStoreError, EventStore, Message},
+    store::{Error as EventStoreError, EventStore, Message, Subscription},
     stored,
     stream::Kind,
 };
 use thiserror::Error;
 
 use crate::{
+    replay::Replay,
     store::{self, Batch, Parked, ParkedStreams, Snapshot, TenantChanges, WriteViews},
     view::View,
 };
@@ -32,14 +33,13 @@ pub enum Error {
 /// What a runner tells while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
+    /// Everything up to here was read, and nothing of it is shown yet.
+    Replaying(Position),
     /// Everything up to here is in the view, but for what is parked.
     Reached(Position),
     /// Everything that was in the log is in the view; what follows is new.
     CaughtUp,
 }
-
-/// How many events of the past are written at once: a batch costs each tenant in it something.
-const CATCH_UP_BATCH: usize = 8_192;
 
 /// Follows the log from where the view is, until something fails.
 ///
@@ -53,24 +53,47 @@ pub async fn run<V: View>(
     let start = *views.checkpoint().borrow();
     let mut reading = Reading { known: ParkedStreams::clone(&views.parked()), ..Reading::from(start) };
     let mut subscription = events.subscribe(start, &[Kind::Integration]);
-    let mut is_catching_up = true;
+    if start == Position::START {
+        replay(&mut *subscription, views, &mut reading, &mut tell).await?;
+    }
     loop {
-        let message = subscription.next().await?;
-        let is_caught_up = message == Message::CaughtUp;
-        match message {
+        match subscription.next().await? {
             Message::Events(recorded) => reading.take(V::NAME, &recorded),
             Message::Checkpoint(through) => reading.through = through,
-            Message::CaughtUp => is_catching_up = false,
+            Message::CaughtUp => {
+                tell(Progress::CaughtUp);
+                continue;
+            }
         }
-        if reading.through > reading.from && (!is_catching_up || reading.facts.len() >= CATCH_UP_BATCH) {
-            let through = reading.through;
-            views.write(reading.batch(views))?;
-            tell(Progress::Reached(through));
-        }
-        if is_caught_up {
-            tell(Progress::CaughtUp);
-        }
+        views.write(reading.batch(views))?;
+        tell(Progress::Reached(reading.from));
     }
+}
+
+/// Makes the view from its beginning, as far as the log goes.
+async fn replay<V: View>(
+    subscription: &mut dyn Subscription,
+    views: &dyn WriteViews<V>,
+    reading: &mut Reading,
+    tell: &mut (impl FnMut(Progress) + Send),
+) -> Result<(), Error> {
+    let mut replay = Replay::default();
+    loop {
+        match subscription.next().await? {
+            Message::Events(recorded) => reading.take(V::NAME, &recorded),
+            Message::Checkpoint(through) => reading.through = through,
+            Message::CaughtUp => break,
+        }
+        reading.facts.drain(..).for_each(|fact| replay.fold(&fact));
+        tell(Progress::Replaying(reading.through));
+    }
+    reading.from = reading.through;
+    if reading.through > Position::START {
+        views.write_replayed(replay.finish(reading.through, std::mem::take(&mut reading.parked)))?;
+        tell(Progress::Reached(reading.through));
+    }
+    tell(Progress::CaughtUp);
+    Ok(())
 }
 
 /// What was read of the log and is not written yet.

@@ -56,6 +56,16 @@ impl<V: View> Batch<V> {
     }
 }
 
+/// A view from its beginning: what takes the place of nothing.
+pub struct Replayed<V: View> {
+    /// The checkpoint.
+    pub through: Position,
+    /// Every tenant that an event changed.
+    pub tenants: Vec<(TenantId, Snapshot<V>)>,
+    /// Every parked stream.
+    pub parked: Vec<Parked>,
+}
+
 /// A stream with an event that this release cannot read: its documents stay as they were before that event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
@@ -84,6 +94,12 @@ impl<V: View> fmt::Debug for Batch<V> {
     }
 }
 
+impl<V: View> fmt::Debug for Replayed<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} through {}", V::NAME, self.through)
+    }
+}
+
 impl<V: View> fmt::Debug for TenantChanges<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} changes of {}", self.documents.len(), V::NAME)
@@ -103,6 +119,17 @@ pub struct Snapshot<V: View> {
 }
 
 impl<V: View> Snapshot<V> {
+    /// A tenant with these documents, as `last` left it.
+    #[must_use]
+    pub fn of(last: LastEvent, documents: impl Iterator<Item = (V::Key, V::Document)>) -> Self {
+        let documents: OrdMap<_, _> = documents.collect();
+        let mut index = V::Index::default();
+        for (key, document) in &documents {
+            index.update(key, None, Some(document));
+        }
+        Self { last: Some(last), documents, index, parked: Arc::default() }
+    }
+
     /// The projection version: the position of the last event that changed the tenant, 0 for none.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -179,4 +206,10 @@ pub trait WriteViews<V: View>: ReadViews<V> {
     /// # Errors
     /// [`Error::Elsewhere`].
     fn write(&self, batch: Batch<V>) -> Result<(), Error>;
+
+    /// Writes a whole view, where there is nothing of it yet.
+    ///
+    /// # Errors
+    /// [`Error::Elsewhere`].
+    fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error>;
 }

@@ -209,8 +209,42 @@ async fn a_new_view_replays_the_log_and_tells_when_it_has_caught_up() {
         }) => panic!("{ended:?}"),
         reached = is_caught_up.wait_for(|is| *is) => drop(reached.unwrap()),
     }
-    assert_eq!(told, [Progress::Reached(last), Progress::CaughtUp]);
+    assert_eq!(told, [Progress::Replaying(last), Progress::Reached(last), Progress::CaughtUp]);
     assert_eq!(reachable(&views), ["alice 01:3", "bob 01:1"]);
+}
+
+#[tokio::test]
+async fn a_replay_shows_what_the_batches_showed() {
+    let (mut log, live) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    let steps = [
+        (1, created("alice")),
+        (2, created("bob")),
+        (1, shared("bob", Level::Write)),
+        (2, transferred("bob", "carol")),
+        (1, shared("bob", Level::Read)),
+        (1, unshared("bob", Level::Read)),
+        (1, deleted("alice", &[])),
+        (3, created("alice")),
+    ];
+    let mut last = Position::START;
+    for (integration, event) in steps {
+        last = log.append(id(integration), event).await;
+        run_until(&log.store, &live, last).await;
+    }
+    let broken = StoredForm { event_type: "IntegrationPaused.v1", data: "{}".into() };
+    log.append_form(StreamName::integration(&tenant(), id(3)), broken).await;
+    let passed = log.append(id(3), shared("dave", Level::Read)).await;
+    run_until(&log.store, &live, passed).await;
+    let replayed = MemoryViews::<AccessByPrincipal>::default();
+    run_until(&log.store, &replayed, passed).await;
+    assert_eq!(reachable(&replayed), reachable(&live));
+    assert_eq!(reachable(&live), ["alice 03:3", "carol 02:3"]);
+    let state = |views: &MemoryViews<AccessByPrincipal>| {
+        let snapshot = views.snapshot(&tenant());
+        (snapshot.change(), snapshot.parked.clone(), views.parked(), *views.checkpoint().borrow())
+    };
+    assert_eq!(state(&replayed), state(&live));
+    assert_eq!((live.snapshot(&tenant()).position(), *live.checkpoint().borrow()), (last, passed));
 }
 
 #[tokio::test]

@@ -8,10 +8,11 @@ use events::{
     event::{IntegrationCreated, IntegrationDeleted, IntegrationEvent, Secrets, TagsSet},
     ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TagId, TenantId},
     integration::{Fact, Integration, LastEvent, evolve},
+    stream::StreamName,
 };
 use projector::{
     runner::fold,
-    store::{Batch, Error, ReadViews, TenantChanges, WriteViews, memory::MemoryViews},
+    store::{Batch, Error, Parked, ReadViews, Replayed, Snapshot, TenantChanges, WriteViews, memory::MemoryViews},
     view::integrations::Integrations,
 };
 use proptest::prelude::*;
@@ -149,6 +150,8 @@ view_store_suite! {
     an_empty_batch_moves_the_checkpoint_and_no_version,
     a_snapshot_that_is_held_does_not_change,
     a_deletion_takes_document_and_slug,
+    a_replayed_view_takes_the_place_of_nothing_only,
+    what_a_batch_parks_stays_parked_at_its_first_event,
     a_batch_leaves_other_tenants_as_they_were,
     the_checkpoint_is_told_after_the_snapshots,
     a_batch_of_several_tenants_takes_effect_as_a_whole,
@@ -226,6 +229,39 @@ mod suite {
         let snapshot = store.snapshot(&tenant(0));
         assert!(snapshot.documents.is_empty() && snapshot.index.by_slug(&slug()).is_none());
         assert_eq!(snapshot.position(), Position::new(2));
+    }
+
+    pub(super) fn a_replayed_view_takes_the_place_of_nothing_only(store: &Store) {
+        let replayed = |number: u8| {
+            let TenantChanges { last, documents } = batch(0, 5, 0, number, true).tenants.remove(&tenant(0)).unwrap();
+            let documents = documents.into_iter().map(|(key, document)| (key, document.unwrap()));
+            let tenants = vec![(tenant(0), Snapshot::of(last, documents))];
+            Replayed { through: Position::new(7), tenants, parked: vec![parked(3)] }
+        };
+        store.write_replayed(replayed(1)).unwrap();
+        let snapshot = store.snapshot(&tenant(0));
+        assert_eq!((snapshot.documents.len(), snapshot.index.by_slug(&slug())), (1, Some(id(1))));
+        assert_eq!((snapshot.last, *store.checkpoint().borrow()), (Some(last(5)), Position::new(7)));
+        assert_eq!((snapshot.parked.len(), store.parked().len()), (1, 1));
+        let refused = store.write_replayed(replayed(2));
+        assert_eq!(refused, Err(Error::Elsewhere { expected: Position::START, actual: Position::new(7) }));
+        assert_eq!(store.snapshot(&tenant(0)).index.by_slug(&slug()), Some(id(1)));
+    }
+
+    fn parked(revision: u64) -> Parked {
+        let stream = StreamName::integration(&tenant(0), id(9));
+        Parked { tenant: Some(tenant(0)), stream, revision: Revision::new(revision) }
+    }
+
+    pub(super) fn what_a_batch_parks_stays_parked_at_its_first_event(store: &Store) {
+        store.write(batch(0, 1, 0, 1, true)).unwrap();
+        store.write(Batch { parked: vec![parked(3)], ..nothing(1, 2) }).unwrap();
+        store.write(Batch { parked: vec![parked(4)], ..nothing(2, 3) }).unwrap();
+        let expected = BTreeMap::from([(parked(3).stream, Revision::new(3))]);
+        let snapshot = store.snapshot(&tenant(0));
+        assert_eq!((&*snapshot.parked, &*store.parked()), (&expected, &expected));
+        assert_eq!((snapshot.documents.len(), snapshot.position()), (1, Position::new(1)));
+        assert!(store.snapshot(&tenant(1)).parked.is_empty());
     }
 
     pub(super) fn a_batch_leaves_other_tenants_as_they_were(store: &Store) {

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 
 use self::{
     reader::Readers,
+    recent::Recent,
     subscription::SqliteSubscription,
     writer::{Job, Writer},
 };
@@ -31,6 +32,7 @@ pub mod file;
 pub mod import;
 pub mod keys;
 mod reader;
+mod recent;
 mod schema;
 pub mod snapshot;
 mod subscription;
@@ -84,6 +86,7 @@ pub struct SqliteStore {
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<thread::JoinHandle<()>>,
     readers: Arc<Readers>,
+    recent: Arc<Recent>,
     head: watch::Receiver<Position>,
     health: watch::Receiver<Health>,
     _lock: File,
@@ -102,13 +105,14 @@ impl SqliteStore {
         let (head_sender, head) = watch::channel(start);
         let (health_sender, health) = watch::channel(Health::Ready);
         let (jobs, queue) = mpsc::channel();
-        let writer = Writer::new(path.clone(), connection, head_sender, health_sender);
+        let recent = Arc::new(Recent::new(start));
+        let writer = Writer::new(path.clone(), connection, head_sender, health_sender, Arc::clone(&recent));
         let writer = thread::Builder::new()
             .name("event-log".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
         let readers = Arc::new(Readers::new(path));
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, head, health, _lock: lock })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, recent, head, health, _lock: lock })
     }
 
     async fn read<T: Send + 'static>(
@@ -190,7 +194,13 @@ impl EventStore for SqliteStore {
     }
 
     fn subscribe(&self, after: Position, kinds: &[Kind]) -> Box<dyn Subscription> {
-        Box::new(SqliteSubscription::new(Arc::clone(&self.readers), self.head.clone(), after, kinds))
+        Box::new(SqliteSubscription::new(
+            Arc::clone(&self.readers),
+            Arc::clone(&self.recent),
+            self.head.clone(),
+            after,
+            kinds,
+        ))
     }
 
     fn head(&self) -> watch::Receiver<Position> {

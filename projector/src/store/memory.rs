@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use events::ids::{Position, TenantId};
 use tokio::sync::watch;
 
-use super::{Batch, Error, Parked, ParkedStreams, ReadViews, Snapshot, WriteViews};
+use super::{Batch, Error, Parked, ParkedStreams, ReadViews, Replayed, Snapshot, WriteViews};
 use crate::view::View;
 
 type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>>;
@@ -41,6 +41,11 @@ impl<V: View> MemoryViews<V> {
         }
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(tenants.entry(tenant).or_default())
+    }
+
+    fn expect_at(&self, expected: Position) -> Result<(), Error> {
+        let actual = *self.checkpoint.borrow();
+        if actual == expected { Ok(()) } else { Err(Error::Elsewhere { expected, actual }) }
     }
 
     fn change(&self, tenant: TenantId, change: impl FnOnce(&mut Snapshot<V>)) {
@@ -79,10 +84,7 @@ impl<V: View> ReadViews<V> for MemoryViews<V> {
 impl<V: View> WriteViews<V> for MemoryViews<V> {
     fn write(&self, batch: Batch<V>) -> Result<(), Error> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let actual = *self.checkpoint.borrow();
-        if actual != batch.from {
-            return Err(Error::Elsewhere { expected: batch.from, actual });
-        }
+        self.expect_at(batch.from)?;
         for (tenant, changes) in batch.tenants {
             self.change(tenant, |snapshot| snapshot.apply(changes));
         }
@@ -90,6 +92,19 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
             self.park(batch.parked);
         }
         self.checkpoint.send_replace(batch.through);
+        Ok(())
+    }
+
+    fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.expect_at(Position::START)?;
+        for (tenant, snapshot) in replayed.tenants {
+            self.find_or_add(tenant).store(Arc::new(snapshot));
+        }
+        if !replayed.parked.is_empty() {
+            self.park(replayed.parked);
+        }
+        self.checkpoint.send_replace(replayed.through);
         Ok(())
     }
 }

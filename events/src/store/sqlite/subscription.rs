@@ -9,6 +9,7 @@ use super::{
     super::{Error, Message, Page, Subscription},
     gone, read_blocking,
     reader::Readers,
+    recent::Recent,
 };
 use crate::{ids::Position, stream::Kind};
 
@@ -17,6 +18,7 @@ const PAGE_EVENTS: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct SqliteSubscription {
     readers: Arc<Readers>,
+    recent: Arc<Recent>,
     head: watch::Receiver<Position>,
     kinds: Vec<Kind>,
     /// Everything up to here was looked at.
@@ -29,13 +31,23 @@ pub(super) struct SqliteSubscription {
 }
 
 impl SqliteSubscription {
-    pub(super) fn new(readers: Arc<Readers>, head: watch::Receiver<Position>, after: Position, kinds: &[Kind]) -> Self {
-        Self { readers, head, kinds: kinds.to_vec(), position: after, told: after, has_caught_up: false, ahead: None }
+    pub(super) fn new(
+        readers: Arc<Readers>,
+        recent: Arc<Recent>,
+        head: watch::Receiver<Position>,
+        after: Position,
+        kinds: &[Kind],
+    ) -> Self {
+        let (position, told, kinds) = (after, after, kinds.to_vec());
+        Self { readers, recent, head, kinds, position, told, has_caught_up: false, ahead: None }
     }
 
     async fn page(&mut self, head: Position) -> Result<Page, Error> {
         if let Some(ahead) = self.ahead.take() {
             return ahead.await.unwrap_or_else(|error| Err(Error::Unavailable(error.into())));
+        }
+        if let Some(page) = self.recent.page(self.position, &self.kinds, PAGE_EVENTS, head) {
+            return Ok(page);
         }
         read_blocking(Arc::clone(&self.readers), self.reading(head)).await
     }

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,10 +14,11 @@ use tokio::sync::{oneshot, watch};
 
 use super::{
     super::{Appended, Cause, Error, ExpectedRevision, Health, StreamWrite},
+    recent::Recent,
     schema,
 };
 use crate::{
-    envelope::{Digest, NewEvent, new_event_id},
+    envelope::{Digest, NewEvent, RecordedEvent, new_event_id},
     ids::{Position, Revision},
     stream::StreamName,
     time::Timestamp,
@@ -44,6 +48,7 @@ pub(super) struct Writer {
     connection: Connection,
     head: watch::Sender<Position>,
     health: watch::Sender<Health>,
+    recent: Arc<Recent>,
     /// A deletion since the last truncating checkpoint: its bytes are still in the write-ahead log.
     truncation_is_due: bool,
     /// Under load no moment is idle: then it is tried at this time.
@@ -64,8 +69,9 @@ impl Writer {
         connection: Connection,
         head: watch::Sender<Position>,
         health: watch::Sender<Health>,
+        recent: Arc<Recent>,
     ) -> Self {
-        Self { path, connection, head, health, truncation_is_due: true, truncation_at: Instant::now() }
+        Self { path, connection, head, health, recent, truncation_is_due: true, truncation_at: Instant::now() }
     }
 
     /// Works until every sender is gone, or until it cannot tell any more what is durable.
@@ -150,13 +156,14 @@ impl Writer {
     fn write(&mut self, group: &[Vec<StreamWrite>]) -> Result<Vec<Result<Vec<Appended>, Error>>, GroupError> {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(GroupError::NotDone)?;
-        let mut log = Log { transaction: &transaction, last: None, has_deleted: false };
+        let mut log = Log { transaction: &transaction, last: None, has_deleted: false, written: Vec::new() };
         let results = group.iter().map(|writes| log.write_all(writes)).collect::<rusqlite::Result<Vec<_>>>();
         let results = results.map_err(GroupError::NotDone)?;
-        let (last, has_deleted) = (log.last, log.has_deleted);
+        let (last, has_deleted, written) = (log.last, log.has_deleted, log.written);
         if let Some(last) = last {
             transaction.commit().map_err(GroupError::Unknown)?;
             self.truncation_is_due |= has_deleted;
+            self.recent.add(written, last);
             self.head.send_replace(last);
             self.health.send_replace(Health::Ready);
         }
@@ -168,6 +175,7 @@ impl Writer {
     fn reopen(&mut self) {
         match self.try_reopen() {
             Ok(head) => {
+                self.recent.restart(head);
                 self.head.send_replace(head);
             }
             Err(cause) => {
@@ -194,6 +202,8 @@ struct Log<'a> {
     transaction: &'a Transaction<'a>,
     last: Option<Position>,
     has_deleted: bool,
+    /// What followers will want to see of it.
+    written: Vec<RecordedEvent>,
 }
 
 /// A stream's end.
@@ -358,8 +368,16 @@ impl Log<'_> {
         ])?;
         let position = Position::new(self.transaction.last_insert_rowid().unsigned_abs());
         self.last = Some(position);
+        if Recent::keeps(stream.kind()) {
+            self.written.push(recorded(stream, revision, position, event));
+        }
         Ok(position)
     }
+}
+
+fn recorded(stream: &StreamName, revision: Revision, position: Position, event: &NewEvent) -> RecordedEvent {
+    let NewEvent { id, event_type, at, data, metadata, hash } = event.clone();
+    RecordedEvent { position, stream: stream.clone(), revision, id, event_type, at, data, metadata, hash }
 }
 
 fn utf8(bytes: &[u8]) -> rusqlite::Result<&str> {
