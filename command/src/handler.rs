@@ -1,10 +1,6 @@
 //! The command handler: load, decide, append, on a conflict again, answer.
 
-use std::{
-    hash::{BuildHasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{hash::BuildHasher as _, sync::Arc, time::Duration};
 
 use events::{
     envelope::{Digest, Fingerprint, Metadata, NewEvent, Place, new_event_id},
@@ -18,7 +14,8 @@ use events::{
     stream::StreamName,
     time::Timestamp,
 };
-use moka::sync::Cache;
+use foldhash::fast::RandomState;
+use moka::{policy::EvictionPolicy, sync::Cache};
 use thiserror::Error;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::task::TaskTracker;
@@ -71,8 +68,8 @@ impl Clock {
 pub struct Handler {
     store: Arc<dyn EventStore>,
     keys: Arc<KeyRing>,
-    states: Cache<StreamName, Arc<Aggregate>>,
-    holders: Cache<StreamName, Holder>,
+    states: Cache<StreamName, Arc<Aggregate>, RandomState>,
+    holders: Cache<StreamName, Holder, RandomState>,
     turns: Vec<Mutex<()>>,
     hasher: RandomState,
     clock: Clock,
@@ -153,14 +150,16 @@ impl Handler {
         let states = Cache::builder()
             .max_capacity(settings.state_cache_bytes)
             .weigher(|_: &StreamName, state: &Arc<Aggregate>| weight(state))
-            .build();
+            .eviction_policy(EvictionPolicy::lru())
+            .build_with_hasher(RandomState::default());
+        let holders = Cache::builder().max_capacity(HOLDERS_MAX).eviction_policy(EvictionPolicy::lru());
         Self {
             store,
             keys,
             states,
-            holders: Cache::new(HOLDERS_MAX),
+            holders: holders.build_with_hasher(RandomState::default()),
             turns: (0..TURNS).map(|_| Mutex::new(())).collect(),
-            hasher: RandomState::new(),
+            hasher: RandomState::default(),
             clock,
             metrics,
             tasks,

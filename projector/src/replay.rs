@@ -8,13 +8,15 @@ use events::{
     integration::{Fact, LastEvent},
 };
 
+use foldhash::fast::RandomState;
+
 use crate::{
     store::{Parked, Replayed, Snapshot},
     view::View,
 };
 
 /// A view that is being made from its beginning.
-pub(crate) struct Replay<V: View>(HashMap<TenantId, Folded<V>>);
+pub(crate) struct Replay<V: View>(HashMap<TenantId, Folded<V>, RandomState>);
 
 struct Folded<V: View> {
     last: Option<LastEvent>,
@@ -23,7 +25,7 @@ struct Folded<V: View> {
 
 impl<V: View> Default for Replay<V> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self(HashMap::default())
     }
 }
 

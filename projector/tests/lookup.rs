@@ -39,7 +39,7 @@ fn integration(number: u8, (name, owner, shares): &State) -> Arc<Integration> {
         slug: Slug::parse(format!("s{number}")).unwrap(),
         owner: principal(*owner),
         // It never changes.
-        library: (number % 5 == 0).then(library),
+        library: number.is_multiple_of(5).then(library),
         settings: serde_json::from_str(&settings.to_string()).unwrap(),
         secrets: Secrets::default(),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use events::{envelope::Digest, integration::Integration};
+use foldhash::fast::RandomState;
 use moka::{policy::EvictionPolicy, sync::Cache};
 
 /// What an entry takes beside its value, about: its key, and the cache's own lists.
@@ -37,7 +38,7 @@ impl Made {
 
 /// The cache.
 #[derive(Debug)]
-pub(crate) struct ReadCache(Cache<Key, Made>);
+pub(crate) struct ReadCache(Cache<Key, Made, RandomState>);
 
 impl ReadCache {
     /// An empty cache that takes about so many bytes.
@@ -46,7 +47,7 @@ impl ReadCache {
             .max_capacity(bytes_max)
             .weigher(|_: &Key, made: &Made| made.weight())
             .eviction_policy(EvictionPolicy::lru())
-            .build();
+            .build_with_hasher(RandomState::default());
         Self(cache)
     }
 

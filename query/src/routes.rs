@@ -25,7 +25,7 @@ use web::{
     problem::{Kind, Problem},
     representation::{
         DETAIL_SHAPE, FlatIntegration, IntegrationDetail, IntegrationItem, ShareDetail, TagList, integration_href,
-        to_json, to_json_array,
+        to_flat_json, to_json,
     },
 };
 
@@ -147,12 +147,8 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
     incoming.query(&[])?;
     reading.check()?;
     let shape = reading.collection("integrations-list", "");
-    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }.collection(
-        || {
-            let visible = queries.visible(&reading);
-            to_json_array(visible.iter().map(|integration| FlatIntegration::of(integration)))
-        },
-    ))
+    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }
+        .collection(|| to_flat_json(&queries.visible(&reading))))
 }
 
 /// List the embedded integrations of a library

@@ -12,6 +12,10 @@ use utoipa::ToSchema;
 
 use crate::conditional::Shape;
 
+mod flat;
+
+pub use flat::{FlatIntegration, Grant, to_flat_json};
+
 /// Changes whenever the same state is rendered to other bytes: every entity tag carries it.
 pub const RENDER_VERSION: u32 = 1;
 
@@ -26,27 +30,6 @@ pub const DETAIL_SHAPE: Shape<'static> =
 #[must_use]
 pub fn to_json(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("representations are structs with string keys")
-}
-
-/// About how many bytes an item of a list takes.
-const ITEM_BYTES: usize = 320;
-
-/// The bytes of a JSON array, written item by item: no list of representations is made first.
-///
-/// # Panics
-/// Never; see [`to_json`].
-#[must_use]
-pub fn to_json_array(items: impl ExactSizeIterator<Item = impl Serialize>) -> Vec<u8> {
-    let mut json = Vec::with_capacity(items.len() * ITEM_BYTES + 2);
-    json.push(b'[');
-    for (at, item) in items.enumerate() {
-        if at > 0 {
-            json.push(b',');
-        }
-        serde_json::to_writer(&mut json, &item).expect("representations are structs with string keys");
-    }
-    json.push(b']');
-    json
 }
 
 /// The path of an integration.
@@ -158,80 +141,6 @@ impl<'a> IntegrationItem<'a> {
             api_base_uri: settings.api_base_uri.as_ref().map(|uri| uri.as_str()),
             created_at: integration.created_at,
             updated_at: integration.updated_at,
-        }
-    }
-}
-
-/// An integration in the flat list of galleries and pickers.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct FlatIntegration<'a> {
-    /// Unique within the tenant.
-    #[schema(value_type = String, format = "uuid")]
-    id: IntegrationId,
-    /// The name that people see.
-    name: &'a str,
-    /// The readable name in paths.
-    slug: &'a str,
-    /// The driver's type.
-    r#type: &'a str,
-    /// What kind of service it is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    category: Option<&'a str>,
-    /// A description for people.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    /// `per-user` or `shared`.
-    mode: &'a str,
-    /// `oauth2`, `apikey`, `basic` or `bearer`.
-    auth_type: &'a str,
-    /// Who owns it.
-    owner_id: &'a str,
-    /// Whether it belongs to a library.
-    embedded: bool,
-    /// Whether it has a share.
-    shared: bool,
-    /// Tag ids, in the order given.
-    #[schema(value_type = Vec<String>)]
-    tags: &'a [TagId],
-    /// With whom it is shared, sorted by principal.
-    sharing: Vec<Grant<'a>>,
-}
-
-/// What a principal may do.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Grant<'a> {
-    /// The user or team.
-    principal_id: &'a str,
-    /// 1 read, 2 write, 3 admin.
-    #[schema(minimum = 1, maximum = 3)]
-    access_level: u8,
-}
-
-impl<'a> FlatIntegration<'a> {
-    /// Shows an integration in the flat list.
-    #[must_use]
-    pub fn of(integration: &'a Integration) -> Self {
-        let settings = &integration.settings;
-        let grant = |(id, share): (&'a PrincipalId, &Share)| Grant {
-            principal_id: id.as_str(),
-            access_level: share.level.into(),
-        };
-        Self {
-            id: integration.id,
-            name: &settings.name,
-            slug: integration.slug.as_str(),
-            r#type: &settings.r#type,
-            category: settings.category.as_deref(),
-            description: settings.description.as_deref(),
-            mode: settings.mode.as_str(),
-            auth_type: settings.auth_type.as_str(),
-            owner_id: integration.owner.as_str(),
-            embedded: integration.library.is_some(),
-            shared: !integration.shares.is_empty(),
-            tags: &integration.tags,
-            sharing: integration.shares.iter().map(grant).collect(),
         }
     }
 }

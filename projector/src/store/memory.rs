@@ -8,12 +8,13 @@ use std::{
 
 use arc_swap::ArcSwap;
 use events::ids::{Position, TenantId};
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 use super::{Batch, Error, Parked, ParkedStreams, ReadViews, Replayed, Snapshot, WriteViews};
 use crate::view::View;
 
-type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>>;
+type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>, RandomState>;
 
 /// A view store in memory.
 pub struct MemoryViews<V: View> {
