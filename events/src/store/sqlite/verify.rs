@@ -24,6 +24,11 @@ mod cache;
 mod row;
 mod walk;
 
+/// How much of the file may be mapped: more than there is.
+const MAPPED_BYTES: i64 = 1 << 40;
+/// Memory for pages that are not mapped.
+const CACHE_KIB: i64 = 128 * 1_024;
+
 /// How many findings are listed; the rest is counted.
 pub const FINDINGS_MAX: usize = 1_000;
 
@@ -144,7 +149,7 @@ pub fn verify(directory: &Path, threads: usize, tell: impl Fn(Progress) + Sync) 
         let passed = passed.fetch_add(positions, Ordering::Relaxed) + positions;
         tell(Progress { passed, all: last.unsigned_abs() });
     };
-    let walk = &|range| -> rusqlite::Result<Walked> { Walk::new(&schema::open_reader(&path)?).over(range, &pass) };
+    let walk = &|range| -> rusqlite::Result<Walked> { Walk::new(&open(&path)?).over(range, &pass) };
     thread::scope(|scope| {
         let file = named("verify-file").spawn_scoped(scope, || damage(&path))?;
         let walks = ranges(last, threads)
@@ -182,9 +187,18 @@ fn ranges(last: i64, count: usize) -> Vec<(i64, i64)> {
     (0..count).map(|at| (if at == 0 { i64::MIN } else { cut(at) }, cut(at + 1))).collect()
 }
 
+/// Opens the file to look at all of it: through the system's own pages, which need not be copied, and with room for the
+/// index, in which every row is looked up. Nothing cuts the file short while it is there.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = schema::open_reader(path)?;
+    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    Ok(connection)
+}
+
 /// What SQLite finds wrong with the file.
 fn damage(path: &Path) -> rusqlite::Result<Vec<Finding>> {
-    let connection = schema::open_reader(path)?;
+    let connection = open(path)?;
     let mut statement = connection.prepare("PRAGMA integrity_check")?;
     let lines: rusqlite::Result<Vec<String>> = statement.query_map([], |row| row.get(0))?.collect();
     match lines {

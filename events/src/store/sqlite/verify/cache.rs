@@ -2,8 +2,8 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-/// 12 MiB: enough for the streams that a log's writers are at, at the same time.
-const SLOTS: usize = 1 << 18;
+/// 24 MiB: enough for the streams that a log's writers are at, at the same time.
+const SLOTS: usize = 1 << 19;
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
