@@ -1,7 +1,7 @@
 //! `integrations export` and `import`: the log into a file and out of it, verbatim.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufRead, BufReader, BufWriter, Write},
     path::{Path, PathBuf},
 };
@@ -46,7 +46,9 @@ fn export_to(path: &Path, snapshot: &Snapshot, progress: &Progress) -> Result<an
         return Err(configuration(anyhow!("{} is no regular file; `-` is the standard output", path.display())));
     }
     let draft = draft_of(path).map_err(configuration)?;
-    let file = create(&draft).with_context(|| format!("cannot write {}", draft.display())).map_err(configuration)?;
+    let file = durable::create_draft(&draft)
+        .with_context(|| format!("cannot write {}", draft.display()))
+        .map_err(configuration)?;
     let written = write(snapshot, BufWriter::with_capacity(BUFFER_BYTES, file), progress).and_then(|(out, events)| {
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&draft, path)?;
@@ -64,14 +66,6 @@ fn draft_of(path: &Path) -> anyhow::Result<PathBuf> {
     let mut name = path.file_name().with_context(|| format!("{} is no file", path.display()))?.to_owned();
     name.push(format!(".draft-{}", std::process::id()));
     Ok(path.with_file_name(name))
-}
-
-fn create(path: &Path) -> std::io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn write<W: Write>(snapshot: &Snapshot, out: W, progress: &Progress) -> anyhow::Result<(W, u64)> {

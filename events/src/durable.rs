@@ -6,11 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Writes a file that only its owner may read, synced, under a name that nobody looks for yet.
+/// Makes a file that only its owner may read, under a name that nobody looks for yet.
 ///
 /// # Errors
 /// What the system says.
-pub fn write_draft(draft: &Path, text: &str) -> io::Result<File> {
+pub fn create_draft(draft: &Path) -> io::Result<File> {
     // What an interrupted run left may hold what is to be forgotten.
     match std::fs::remove_file(draft) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -20,7 +20,15 @@ pub fn write_draft(draft: &Path, text: &str) -> io::Result<File> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(draft)?;
+    options.open(draft)
+}
+
+/// Writes a file that only its owner may read, synced, under a name that nobody looks for yet.
+///
+/// # Errors
+/// What the system says.
+pub fn write_draft(draft: &Path, text: &str) -> io::Result<File> {
+    let mut file = create_draft(draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     Ok(file)
