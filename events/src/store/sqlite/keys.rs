@@ -58,29 +58,14 @@ pub enum LookError {
 /// See [`LookError`].
 pub fn wraps_by_master_key(directory: &Path) -> Result<BTreeMap<String, u64>, LookError> {
     let path = directory.join(FILE_NAME);
-    if !path.exists() {
-        return Ok(BTreeMap::new());
-    }
-    let connection = schema::open_reader(&path).map_err(OpenError::from)?;
-    if !is_a_log(&connection, &path)? {
-        return Ok(BTreeMap::new());
-    }
+    let connection = match schema::open_existing(&path) {
+        Err(OpenError::NoLog(_)) => return Ok(BTreeMap::new()),
+        opened => opened?,
+    };
     count(&connection).map_err(|error| match error {
         ReadError::Sqlite(error) => OpenError::from(error).into(),
         ReadError::Corrupt(cause) => LookError::Row { path, cause },
     })
-}
-
-/// `false` when there is nothing in it yet: its first start was interrupted.
-fn is_a_log(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
-    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let is_empty = || connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get::<_, bool>(0));
-    match (number("application_id")?, number("user_version")?) {
-        (0, 0) if is_empty()? => Ok(false),
-        (schema::APPLICATION_ID, format) if format <= schema::FORMAT => Ok(true),
-        (schema::APPLICATION_ID, found) => Err(OpenError::NewerFormat { found, known: schema::FORMAT }),
-        _ => Err(OpenError::Foreign(path.to_owned())),
-    }
 }
 
 fn count(connection: &Connection) -> Result<BTreeMap<String, u64>, ReadError> {

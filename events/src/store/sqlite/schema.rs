@@ -8,7 +8,7 @@ use super::OpenError;
 use crate::ids::Position;
 
 /// What tells the file from any other SQLite file: "intg" in ASCII.
-pub(super) const APPLICATION_ID: i64 = 0x696E_7467;
+const APPLICATION_ID: i64 = 0x696E_7467;
 /// The newest format that this release knows, kept as SQLite's `user_version`.
 pub(super) const FORMAT: i64 = 1;
 
@@ -47,7 +47,11 @@ pub(super) fn open_existing(path: &Path) -> Result<Connection, OpenError> {
         return Err(OpenError::NoLog(path.to_owned()));
     }
     let connection = open_reader(path)?;
-    let (format, application, _) = marks(&connection, path)?;
+    let (format, application, tables) = marks(&connection, path)?;
+    // A first start that was interrupted leaves a file with nothing in it.
+    if tables == 0 && application == 0 {
+        return Err(OpenError::NoLog(path.to_owned()));
+    }
     check_marks(format, application, path)?;
     Ok(connection)
 }
