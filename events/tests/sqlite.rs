@@ -21,9 +21,6 @@ use tempfile::TempDir;
 mod erasure;
 #[path = "sqlite/failing.rs"]
 mod failing;
-
-#[path = "sqlite/speed.rs"]
-mod speed;
 #[path = "sqlite/verifying.rs"]
 mod verifying;
 
