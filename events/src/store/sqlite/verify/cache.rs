@@ -1,6 +1,8 @@
 //! The hashes of the events that a walk has seen last, by stream: of bounded size, and nothing is lost by a miss.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::BuildHasher as _;
+
+use foldhash::fast::RandomState;
 
 /// 24 MiB: enough for the streams that a log's writers are at, at the same time.
 const SLOTS: usize = 1 << 19;
@@ -12,34 +14,37 @@ struct Slot {
     hash: [u8; 32],
 }
 
+/// A stream, as the cache tells it from others.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Key(u64);
+
 /// Streams are told apart by a hash of their names; one that is taken for another is found out by its event's hash.
 #[derive(Debug)]
-pub(super) struct Cache(Vec<Slot>);
+pub(super) struct Cache {
+    hasher: RandomState,
+    slots: Vec<Slot>,
+}
 
 impl Cache {
     pub(super) fn new() -> Self {
-        Self(vec![Slot { revision: -1, ..Slot::default() }; SLOTS])
+        Self { hasher: RandomState::default(), slots: vec![Slot { revision: -1, ..Slot::default() }; SLOTS] }
+    }
+
+    pub(super) fn key(&self, stream: &str) -> Key {
+        Key(self.hasher.hash_one(stream))
     }
 
     /// The hash of the event of this revision, if it was seen last in its stream.
-    pub(super) fn get(&self, stream: &str, revision: i64) -> Option<[u8; 32]> {
-        let key = key(stream);
-        let slot = &self.0[index(key)];
-        (slot.stream == key && slot.revision == revision).then_some(slot.hash)
+    pub(super) fn get(&self, Key(stream): Key, revision: i64) -> Option<[u8; 32]> {
+        let slot = &self.slots[index(stream)];
+        (slot.stream == stream && slot.revision == revision).then_some(slot.hash)
     }
 
-    pub(super) fn put(&mut self, stream: &str, revision: i64, hash: [u8; 32]) {
-        let key = key(stream);
-        self.0[index(key)] = Slot { stream: key, revision, hash };
+    pub(super) fn put(&mut self, Key(stream): Key, revision: i64, hash: [u8; 32]) {
+        self.slots[index(stream)] = Slot { stream, revision, hash };
     }
 }
 
-fn key(stream: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    stream.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn index(key: u64) -> usize {
-    usize::try_from(key % SLOTS as u64).unwrap_or_default()
+fn index(stream: u64) -> usize {
+    usize::try_from(stream % SLOTS as u64).unwrap_or_default()
 }

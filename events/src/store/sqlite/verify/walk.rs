@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{FINDINGS_MAX, Finding, cache::Cache, is_damage, row::StoredRow};
+use super::{FINDINGS_MAX, Finding, cache::{Cache, Key}, is_damage, row::StoredRow};
 use crate::{envelope::Digest, event::IconSet, store::sqlite::reader::COLUMNS, stream::Kind};
 
 /// How many rows one read transaction looks at.
@@ -118,7 +118,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.walked.streams += u64::from(row.revision == 0);
-        let before = self.before(row)?;
+        let key = self.cache.key(row.stream);
+        let before = self.before(row, key)?;
         let previous = if kind.is_chained() { before } else { Some(ZERO) };
         let is_whole = match previous {
             Some(previous) => row.is_whole(&previous) || self.is_whole_by_the_index(row, kind)?,
@@ -129,17 +130,17 @@ impl<'a> Walk<'a> {
             self.altered(row);
         }
         if let Some(hash) = row.told_hash() {
-            self.cache.put(row.stream, row.revision, hash);
+            self.cache.put(key, row.revision, hash);
         }
         if row.event_type == b"IconSet.v1" { self.icon(row) } else { Ok(()) }
     }
 
     /// The hash of the event before this one in its stream, which is looked for; `None` when there is none to go by.
-    fn before(&mut self, row: &StoredRow<'_>) -> rusqlite::Result<Option<[u8; 32]>> {
+    fn before(&mut self, row: &StoredRow<'_>, key: Key) -> rusqlite::Result<Option<[u8; 32]>> {
         if row.revision == 0 {
             return Ok(Some(ZERO));
         }
-        if let Some(hash) = self.cache.get(row.stream, row.revision.wrapping_sub(1)) {
+        if let Some(hash) = self.cache.get(key, row.revision.wrapping_sub(1)) {
             return Ok(Some(hash));
         }
         let (stream, revision) = (row.stream, row.revision);
