@@ -9,7 +9,7 @@ use events::{
     integration::{Fact, LastEvent},
     principal::Principal,
     seal::SecretPlace,
-    store::{Appended, Error as StoreError, EventStore, ExpectedRevision, StreamWrite},
+    store::{Appended, Cause, Error as StoreError, EventStore, ExpectedRevision, StreamWrite},
     stored::{self, Store as _},
     stream::StreamName,
     time::Timestamp,
@@ -126,7 +126,7 @@ pub(crate) enum Error {
         known: Arc<Aggregate>,
         /// The event.
         #[source]
-        cause: stored::Error,
+        cause: Cause,
     },
 }
 

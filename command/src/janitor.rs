@@ -74,6 +74,8 @@ impl Janitor {
                 Message::CaughtUp => {}
                 Message::Checkpoint(position) if !is_held => reached = position,
                 Message::Checkpoint(_) => {}
+                // What it would have left behind stays until it is mended.
+                Message::Damaged(_) => is_held = true,
                 Message::Events(events) => {
                     for recorded in &events {
                         if stored::may_leave_something(&recorded.event_type) {

@@ -335,7 +335,7 @@ impl From<Error> for Problem {
                 Self::retry_after(Kind::OutcomeUnknown, detail, 1).with_cause(StoreError::OutcomeUnknown(cause))
             }
             Error::Parked { .. } => {
-                let detail = "A newer release of the service changed it, and this one cannot. Nothing was done.";
+                let detail = "It has an event that this release cannot read: a newer one wrote it, or it is damaged.";
                 Self::retry_after(Kind::Unavailable, detail, 60).with_cause(error)
             }
             Error::Store(_) | Error::Keys(_) | Error::Stored(_) => {

@@ -26,6 +26,9 @@
 //!   were appended, byte for byte, and only once they are durable. Reading all goes forward in the order of positions,
 //!   which is the order of commits and, within one append, of its writes: what a reader has passed never changes but by
 //!   tombstones and by last-only streams.
+//! - **Damage.** An event whose row is not even one stops no reader of others. Reading its stream is
+//!   [`Error::Damaged`] once it is met; reading all ends before it, and is that error when it comes next; a subscription
+//!   tells it in its place and goes on behind it.
 //! - **Subscriptions** begin after a position, deliver every event of the kinds asked for once and in order (but those
 //!   that a tombstone or the next of a last-only stream removed before the subscription came there), tell checkpoints
 //!   when they passed events of no interest, and tell once when they have caught up with the log.
@@ -126,11 +129,27 @@ pub struct Page {
     pub is_last: bool,
 }
 
+/// An event that stands in the log and cannot be read as one: the store's own form of it is damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("event {revision} of stream {stream}, at position {position} of the log, is damaged: {cause}")]
+pub struct Damaged {
+    /// Its position.
+    pub position: Position,
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its revision.
+    pub revision: Revision,
+    /// What is wrong with it.
+    pub cause: String,
+}
+
 /// What a subscription tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
     /// Events, at least one, in order.
     Events(Vec<RecordedEvent>),
+    /// The next event is damaged.
+    Damaged(Damaged),
     /// Everything up to here was looked at, and nothing of it was of interest since the last event.
     Checkpoint(Position),
     /// Everything that was in the log has been delivered; what follows is new. Told once.
@@ -184,6 +203,9 @@ pub enum Error {
     /// Whether it was written is not known. Sending the same again tells.
     #[error("the outcome of an append is not known")]
     OutcomeUnknown(#[source] Cause),
+    /// An event cannot be read.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
     /// What the store holds is not what it should be.
     #[error("the event store holds something that cannot be read")]
     Corrupt(#[source] Cause),
@@ -195,7 +217,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable(_) | Self::OutcomeUnknown(_) => true,
-            Self::WrongExpectedRevision { .. } | Self::Tombstoned { .. } | Self::Corrupt(_) => false,
+            Self::WrongExpectedRevision { .. } | Self::Tombstoned { .. } | Self::Damaged(_) | Self::Corrupt(_) => false,
         }
     }
 }
@@ -237,7 +259,7 @@ pub trait EventStore: Send + Sync + Debug {
     /// Events of a stream: `max` of them, fewer only where the stream ends.
     ///
     /// # Errors
-    /// [`Error::Tombstoned`], [`Error::Unavailable`], [`Error::Corrupt`].
+    /// [`Error::Tombstoned`], [`Error::Unavailable`], [`Error::Damaged`].
     async fn read_stream(
         &self,
         stream: &StreamName,
@@ -248,7 +270,7 @@ pub trait EventStore: Send + Sync + Debug {
     /// A page of the whole log: at most `max` events are looked at, those of `kinds` are answered.
     ///
     /// # Errors
-    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    /// [`Error::Unavailable`], [`Error::Damaged`].
     async fn read_all(&self, after: Position, kinds: &[Kind], max: usize) -> Result<Page, Error>;
 
     /// Follows the log.

@@ -6,9 +6,9 @@ use events::{
     envelope::{Digest, Metadata, NewEvent, Place, RecordedEvent, new_event_id},
     ids::{BlobId, IntegrationId, Position, Revision, TenantId},
     store::{
-        Appended, Direction, Error, EventStore, ExpectedRevision,
+        Appended, Damaged, Direction, Error, EventStore, ExpectedRevision,
         ExpectedRevision::NoStream,
-        StreamWrite,
+        Message, StreamWrite,
         sqlite::{FILE_NAME, OpenError, SqliteStore},
         suite::Fixture,
     },
@@ -284,7 +284,7 @@ async fn a_row_of_the_stores_own_in_a_stream_is_not_shown() {
 }
 
 #[tokio::test]
-async fn a_broken_row_is_corrupt_and_no_trouble_of_other_streams() {
+async fn a_damaged_row_is_told_in_its_place_and_no_trouble_of_other_streams() {
     for broken in [
         "id = 'x'",
         "at = 'yesterday'",
@@ -300,14 +300,28 @@ async fn a_broken_row_is_corrupt_and_no_trouble_of_other_streams() {
         let (stream, other) = (integration(), integration());
         let store = open(&directory);
         append(&store, &stream, NoStream, b"{}").await;
+        append(&store, &stream, exact(0), b"{}").await;
         append(&store, &other, NoStream, b"{}").await;
         drop(store);
-        let sql = format!("UPDATE events SET {broken} WHERE stream = '{stream}'");
+        let sql = format!("UPDATE events SET {broken} WHERE stream = '{stream}' AND revision = 1");
         assert_eq!(connect(&directory).execute(&sql, []).expect("a row"), 1);
         let store = open(&directory);
-        assert!(matches!(read(&store, &stream).await, Err(Error::Corrupt(_))), "{broken}");
-        let page = store.read_all(Position::START, &Kind::ALL, 100).await;
-        assert!(matches!(page, Err(Error::Corrupt(_))), "{broken}");
+        let place = |damaged: &Damaged| (damaged.position, damaged.stream.clone(), damaged.revision);
+        let expected = (Position::new(2), stream.clone(), Revision::new(1));
+        let Err(Error::Damaged(damaged)) = read(&store, &stream).await else { panic!("{broken}") };
+        assert_eq!(place(&damaged), expected, "{broken}");
+        let page = store.read_all(Position::START, &Kind::ALL, 100).await.expect("what is before it can be read");
+        assert_eq!((page.events.len(), page.through, page.is_last), (1, Position::new(1), false), "{broken}");
+        let Err(Error::Damaged(damaged)) = store.read_all(page.through, &Kind::ALL, 100).await else {
+            panic!("{broken}")
+        };
+        assert_eq!(place(&damaged), expected, "{broken}");
+        let mut subscription = store.subscribe(Position::START, &Kind::ALL);
+        let mut next = async || subscription.next().await.expect("a damaged event stops no follower");
+        assert!(matches!(next().await, Message::Events(events) if events[0].revision == Revision::FIRST), "{broken}");
+        assert!(matches!(next().await, Message::Damaged(told) if told == damaged), "{broken}");
+        assert!(matches!(next().await, Message::Events(events) if events[0].stream == other), "{broken}");
+        assert_eq!(next().await, Message::CaughtUp, "{broken}");
         assert_eq!(read(&store, &other).await.expect("it can be read").len(), 1);
         append(&store, &other, exact(0), b"{}").await;
     }
@@ -321,7 +335,7 @@ async fn a_subscription_outlives_its_store_and_says_that_it_is_gone() {
     let mut subscription = store.subscribe(Position::START, &Kind::ALL);
     drop(store);
     let told = subscription.next().await.expect("what is there can still be read");
-    assert!(matches!(told, events::store::Message::Events(events) if events.len() == 1));
-    assert_eq!(subscription.next().await.expect("nothing follows"), events::store::Message::CaughtUp);
+    assert!(matches!(told, Message::Events(events) if events.len() == 1));
+    assert_eq!(subscription.next().await.expect("nothing follows"), Message::CaughtUp);
     assert!(matches!(subscription.next().await, Err(Error::Unavailable(_))));
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use events::{
     envelope::RecordedEvent,
-    ids::{Position, TenantId},
+    ids::{Position, Revision, TenantId},
     integration::{Fact, LastEvent},
-    store::{Error as EventStoreError, EventStore, Message, Subscription},
+    store::{Damaged, Error as EventStoreError, EventStore, Message, Subscription},
     stored,
-    stream::Kind,
+    stream::{Kind, StreamName},
 };
 use thiserror::Error;
 
@@ -59,6 +59,7 @@ pub async fn run<V: View>(
     loop {
         match subscription.next().await? {
             Message::Events(recorded) => reading.take(V::NAME, &recorded),
+            Message::Damaged(damaged) => reading.take_damaged(V::NAME, &damaged),
             Message::Checkpoint(through) => reading.through = through,
             Message::CaughtUp => {
                 tell(Progress::CaughtUp);
@@ -81,6 +82,7 @@ async fn replay<V: View>(
     loop {
         match subscription.next().await? {
             Message::Events(recorded) => reading.take(V::NAME, &recorded),
+            Message::Damaged(damaged) => reading.take_damaged(V::NAME, &damaged),
             Message::Checkpoint(through) => reading.through = through,
             Message::CaughtUp => break,
         }
@@ -122,14 +124,19 @@ impl Reading {
             }
             match stored::integration_fact(event) {
                 Ok(fact) => self.facts.push(fact),
-                Err(cause) => self.park(view, event, &cause),
+                Err(cause) => self.park(view, event.stream.clone(), event.revision, &cause),
             }
         }
     }
 
-    fn park(&mut self, view: &str, event: &RecordedEvent, cause: &stored::Error) {
-        let (stream, revision) = (event.stream.clone(), event.revision);
-        let cause = cause as &dyn std::error::Error;
+    fn take_damaged(&mut self, view: &str, damaged: &Damaged) {
+        self.through = damaged.position;
+        if !self.known.contains_key(&damaged.stream) {
+            self.park(view, damaged.stream.clone(), damaged.revision, damaged);
+        }
+    }
+
+    fn park(&mut self, view: &str, stream: StreamName, revision: Revision, cause: &(dyn std::error::Error + 'static)) {
         tracing::error!(view, %stream, %revision, cause, "a stream is parked at an event that this release cannot read");
         self.known.insert(stream.clone(), revision);
         let tenant = stream.integration_of().map(|(tenant, _)| tenant);

@@ -137,3 +137,38 @@ async fn a_broken_event_parks_its_stream_too() {
         server.alice().delete(&other.path("")).await.expect(204);
     }
 }
+
+#[tokio::test]
+async fn an_event_whose_very_row_is_damaged_parks_its_stream_too() {
+    let damages = [
+        "id = 'x'",
+        "at = 'yesterday'",
+        "data = 7",
+        "hash = 'zz'",
+        "type = CAST(x'ff' AS TEXT)",
+        "metadata = CAST(x'ff' AS TEXT)",
+    ];
+    for damage in damages {
+        let mut server = Server::start().await;
+        let (parked, other) = two(&server).await;
+        server.alice().put(&parked.path("/shares/bob"), json!({ "accessLevel": 1 })).await.expect(200);
+        server.alice().put(&parked.path(""), json!({ "name": "Never seen again" })).await.expect(200);
+        meanwhile(&mut server, |log| {
+            let sql =
+                format!("UPDATE events SET {damage} WHERE stream = 'integration-acme:{}' AND revision = 2", parked.id);
+            assert_eq!(log.execute(&sql, []).unwrap(), 1);
+        })
+        .await;
+        assert_eq!(
+            server.anonymous().get("/readyz").await.expect(200).text(),
+            "ready, parked streams: 1\n",
+            "{damage}"
+        );
+        assert_eq!(parked_streams(&server).await, "1", "{damage}");
+        assert_eq!(server.bob().get(&parked.path("")).await.expect(200).json()["name"], "Parked", "{damage}");
+        let refused = server.alice().delete(&parked.path("")).await.expect_problem(503, "unavailable");
+        assert!(refused.text().contains("it is damaged"), "{damage}");
+        server.user_with("mallory", &[]).delete(&parked.path("")).await.expect_problem(404, "not-found");
+        server.alice().delete(&other.path("")).await.expect(204);
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use events::{
     ids::{IntegrationId, IntegrationRef, Revision},
     principal::{Level, Principal},
-    store::Direction,
+    store::{Direction, Error as StoreError},
     stored,
     stream::StreamName,
 };
@@ -71,15 +71,23 @@ impl Handler {
         {
             return Ok(state);
         }
-        let events = self.store.read_stream(stream, Direction::ForwardsFrom(Revision::FIRST), usize::MAX).await?;
+        let from = Direction::ForwardsFrom(Revision::FIRST);
+        let (events, damaged) = match self.store.read_stream(stream, from, usize::MAX).await {
+            Err(StoreError::Damaged(damaged)) => {
+                let before = usize::try_from(damaged.revision.get()).unwrap_or(usize::MAX);
+                (self.store.read_stream(stream, from, before).await?, Some(damaged))
+            }
+            events => (events?, None),
+        };
         let mut state = Aggregate::Absent;
         for recorded in &events {
             match stored::integration_fact(recorded) {
                 Ok(fact) => state = aggregate::evolve(state, &fact),
-                Err(cause) => return Err(Error::Parked { known: Arc::new(state), cause }),
+                Err(cause) => return Err(Error::Parked { known: Arc::new(state), cause: cause.into() }),
             }
         }
-        Ok(Arc::new(state))
+        let known = Arc::new(state);
+        damaged.map_or(Ok(Arc::clone(&known)), |damaged| Err(Error::Parked { known, cause: damaged.into() }))
     }
 
     /// What is known of an integration, which may be parked.

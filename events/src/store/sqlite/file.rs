@@ -37,7 +37,7 @@ impl LogFile {
     /// Every event of a stream, from its first on.
     ///
     /// # Errors
-    /// [`Error::Tombstoned`], [`Error::Unavailable`], [`Error::Corrupt`].
+    /// [`Error::Tombstoned`], [`Error::Unavailable`], [`Error::Damaged`].
     pub fn read_stream(&self, stream: &StreamName) -> Result<Vec<RecordedEvent>, Error> {
         let from_first = Direction::ForwardsFrom(crate::ids::Revision::FIRST);
         let events = self.readers.read_stream(stream, from_first, usize::MAX, self.head)?;

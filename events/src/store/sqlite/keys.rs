@@ -64,6 +64,7 @@ pub fn wraps_by_master_key(directory: &Path) -> Result<BTreeMap<String, u64>, Lo
     };
     count(&connection).map_err(|error| match error {
         ReadError::Sqlite(error) => OpenError::from(error).into(),
+        ReadError::Damaged(damaged) => LookError::Row { path, cause: damaged.into() },
         ReadError::Corrupt(cause) => LookError::Row { path, cause },
     })
 }

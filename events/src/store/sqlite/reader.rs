@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
 
 use super::{
-    super::{Cause, Direction, Error, Page},
+    super::{Cause, Damaged, Direction, Error, Page},
     schema,
     writer::{TOMBSTONE, number},
 };
@@ -40,6 +40,7 @@ pub(super) struct Readers {
 #[derive(Debug)]
 pub(super) enum ReadError {
     Sqlite(rusqlite::Error),
+    Damaged(Damaged),
     Corrupt(Cause),
 }
 
@@ -47,6 +48,7 @@ impl From<ReadError> for Error {
     fn from(error: ReadError) -> Self {
         match error {
             ReadError::Sqlite(error) => Self::Unavailable(error.into()),
+            ReadError::Damaged(damaged) => Self::Damaged(damaged),
             ReadError::Corrupt(cause) => Self::Corrupt(cause),
         }
     }
@@ -119,11 +121,14 @@ impl Readers {
             let mut rows = statement.query(params![number(after.get()), number(head.get()), number(wanted as u64)])?;
             let (mut events, mut seen, mut through) = (Vec::new(), 0, after);
             while let Some(row) = rows.next()? {
+                match is_of_interest(row, kinds).and_then(|is| is.then(|| recorded(row)).transpose()) {
+                    Ok(event) => events.extend(event),
+                    // Whatever comes before it is answered first.
+                    Err(ReadError::Damaged(_)) if seen > 0 => return Ok(Page { events, through, is_last: false }),
+                    Err(error) => return Err(error),
+                }
                 seen += 1;
                 through = Position::new(row.get::<_, i64>(0)?.unsigned_abs());
-                if is_of_interest(row, kinds)? {
-                    events.push(recorded(row)?);
-                }
             }
             let is_last = seen < wanted;
             Ok(Page { events, through: if is_last { head.max(after) } else { through }, is_last })
@@ -131,9 +136,10 @@ impl Readers {
     }
 }
 
+/// What stands in no stream that can be named is of no interest to anybody but `verify`.
 fn is_of_interest(row: &Row<'_>, kinds: &[Kind]) -> Result<bool, ReadError> {
-    let is_of_kind = Kind::of(text(row, 1)?).is_some_and(|kind| kinds.contains(&kind));
-    Ok(is_of_kind && !text(row, 4)?.starts_with('$'))
+    let is_of_kind = text(row, 1).ok().and_then(Kind::of).is_some_and(|kind| kinds.contains(&kind));
+    Ok(is_of_kind && !text(row, 4).map_err(|error| placed(row, error))?.starts_with('$'))
 }
 
 /// The revisions that are still to be read, the last one included.
@@ -208,7 +214,27 @@ fn end_of_stream(connection: &Connection, stream: &StreamName, head: Position) -
     })
 }
 
+/// The event of a row.
 pub(super) fn recorded(row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
+    parsed(row).map_err(|error| placed(row, error))
+}
+
+/// Says of damage where it is, if the row can still be told from others.
+fn placed(row: &Row<'_>, error: ReadError) -> ReadError {
+    let place =
+        || Some((row.get::<_, i64>(0).ok()?, row.get::<_, i64>(2).ok()?, StreamName::parse(text(row, 1).ok()?).ok()?));
+    match (error, place()) {
+        (ReadError::Corrupt(cause), Some((position, revision, stream))) => ReadError::Damaged(Damaged {
+            position: Position::new(position.unsigned_abs()),
+            stream,
+            revision: Revision::new(revision.unsigned_abs()),
+            cause: cause.to_string(),
+        }),
+        (error, _) => error,
+    }
+}
+
+fn parsed(row: &Row<'_>) -> Result<RecordedEvent, ReadError> {
     let data = match row.get_ref(6)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => Bytes::copy_from_slice(bytes),
         ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => {

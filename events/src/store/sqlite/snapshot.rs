@@ -65,6 +65,7 @@ fn exported(row: &rusqlite::Row<'_>) -> Result<Option<RecordedEvent>, ReadError>
     }
     let position = || row.get::<_, i64>(0).unwrap_or_default();
     recorded(row).map(Some).map_err(|error| match error {
+        ReadError::Damaged(damaged) => ReadError::Corrupt(damaged.into()),
         ReadError::Corrupt(cause) => ReadError::Corrupt(format!("position {}: {cause}", position()).into()),
         ReadError::Sqlite(error) => ReadError::Sqlite(error),
     })

@@ -76,7 +76,13 @@ impl Subscription for SqliteSubscription {
             }
             let head = *self.head.borrow_and_update();
             if self.position < head {
-                let page = self.page(head).await?;
+                let page = match self.page(head).await {
+                    Err(Error::Damaged(damaged)) => {
+                        (self.position, self.told) = (damaged.position, damaged.position);
+                        return Ok(Message::Damaged(damaged));
+                    }
+                    page => page?,
+                };
                 self.position = page.through;
                 self.read_ahead(head);
                 if let Some(last) = page.events.last() {

@@ -48,6 +48,7 @@ impl Follower {
                     self.told = event.position;
                 }
             }
+            Message::Damaged(damaged) => panic!("nothing is damaged: {damaged}"),
             Message::Checkpoint(position) => {
                 assert!(*position >= self.told, "a checkpoint never goes back");
                 self.told = *position;
@@ -62,7 +63,7 @@ impl Follower {
     fn own(&self, message: Message) -> Vec<RecordedEvent> {
         match message {
             Message::Events(events) => events.into_iter().filter(|event| self.world.is_mine(event)).collect(),
-            Message::Checkpoint(_) | Message::CaughtUp => Vec::new(),
+            Message::Damaged(_) | Message::Checkpoint(_) | Message::CaughtUp => Vec::new(),
         }
     }
 

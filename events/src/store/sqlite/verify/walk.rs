@@ -2,7 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
-use super::{FINDINGS_MAX, Finding, cache::{Cache, Key}, is_damage, row::StoredRow};
+use super::{
+    FINDINGS_MAX, Finding,
+    cache::{Cache, Key},
+    is_damage,
+    row::StoredRow,
+};
 use crate::{envelope::Digest, event::IconSet, store::sqlite::reader::COLUMNS, stream::Kind};
 
 /// How many rows one read transaction looks at.
