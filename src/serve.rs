@@ -16,7 +16,7 @@ use events::{
 };
 use projector::{
     runner::{self, Progress},
-    store::{ReadViews, memory::MemoryViews},
+    store::{ReadViews, Views as _, memory::MemoryViews},
     view::integrations::Integrations,
 };
 use query::Queries;

@@ -1,7 +1,7 @@
 //! The runner: feeds a view from the log, batch by batch, each with its checkpoint. A stream with an event that this
 //! release cannot read is parked: its documents stay as they were, and everything else goes on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
 
 use events::{
     envelope::RecordedEvent,
@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     replay::Replay,
-    store::{self, Batch, Parked, ParkedStreams, Snapshot, TenantChanges, WriteViews},
+    store::{self, Batch, Documents, Parked, ParkedStreams, TenantChanges, WriteViews},
     view::View,
 };
 
@@ -66,7 +66,8 @@ pub async fn run<V: View>(
                 continue;
             }
         }
-        views.write(reading.batch(views))?;
+        let batch = reading.batch(views).await?;
+        views.write(batch).await?;
         tell(Progress::Reached(reading.from));
     }
 }
@@ -91,7 +92,7 @@ async fn replay<V: View>(
     }
     reading.from = reading.through;
     if reading.through > Position::START {
-        views.write_replayed(replay.finish(reading.through, std::mem::take(&mut reading.parked)))?;
+        views.write_replayed(replay.finish(reading.through, std::mem::take(&mut reading.parked))).await?;
         tell(Progress::Reached(reading.through));
     }
     tell(Progress::CaughtUp);
@@ -143,46 +144,42 @@ impl Reading {
         self.parked.push(Parked { tenant, stream, revision });
     }
 
-    fn batch<V: View>(&mut self, views: &dyn WriteViews<V>) -> Batch<V> {
-        let folded = fold(views, self.from, &std::mem::take(&mut self.facts));
+    async fn batch<V: View>(&mut self, views: &dyn WriteViews<V>) -> Result<Batch<V>, store::Error> {
+        let facts = std::mem::take(&mut self.facts);
+        let folded = fold(views.documents(touched::<V>(&facts)).await?, self.from, &facts);
         self.from = self.through;
-        Batch { through: self.through, parked: std::mem::take(&mut self.parked), ..folded }
+        Ok(Batch { through: self.through, parked: std::mem::take(&mut self.parked), ..folded })
     }
 }
 
-/// What a batch of facts changes, folded key by key in memory.
-pub fn fold<V: View>(views: &dyn WriteViews<V>, from: Position, facts: &[Fact]) -> Batch<V> {
-    let mut tenants = BTreeMap::<&TenantId, Folding<V>>::new();
+/// The keys whose documents a batch of facts touches.
+#[must_use]
+pub fn touched<V: View>(facts: &[Fact]) -> BTreeSet<(TenantId, V::Key)> {
+    let keys = |fact: &Fact| V::keys(fact).into_iter().map(|key| (fact.tenant.clone(), key)).collect::<Vec<_>>();
+    facts.iter().flat_map(keys).collect()
+}
+
+/// What a batch of facts changes, folded key by key in memory over the documents that were there before.
+#[must_use]
+pub fn fold<V: View>(mut before: Documents<V>, from: Position, facts: &[Fact]) -> Batch<V> {
+    let mut tenants = BTreeMap::<TenantId, TenantChanges<V>>::new();
     for fact in facts {
-        let folding = tenants.entry(&fact.tenant).or_insert_with(|| Folding {
-            snapshot: views.snapshot(&fact.tenant),
-            last: None,
-            documents: BTreeMap::new(),
-        });
-        folding.fold(fact);
-    }
-    let changes = tenants.into_iter().filter_map(|(tenant, Folding { last, documents, .. })| {
-        last.map(|last| (tenant.clone(), TenantChanges { last, documents }))
-    });
-    let through = facts.last().map_or(from, |last| last.position);
-    Batch { tenants: changes.collect(), ..Batch::empty(from, through) }
-}
-
-/// A tenant's documents as a batch changes them.
-struct Folding<V: View> {
-    snapshot: Arc<Snapshot<V>>,
-    last: Option<LastEvent>,
-    documents: BTreeMap<V::Key, Option<V::Document>>,
-}
-
-impl<V: View> Folding<V> {
-    fn fold(&mut self, fact: &Fact) {
         for key in V::keys(fact) {
-            self.last = Some(LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash });
-            let known = self.documents.remove(&key);
-            let before = known.unwrap_or_else(|| self.snapshot.documents.get(&key).cloned());
-            let after = V::apply(&key, before, fact);
-            self.documents.insert(key, after);
+            let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
+            let changes = match tenants.get_mut(&fact.tenant) {
+                Some(changes) => changes,
+                None => {
+                    let changes = TenantChanges { last, documents: BTreeMap::new() };
+                    tenants.entry(fact.tenant.clone()).or_insert(changes)
+                }
+            };
+            changes.last = last;
+            let known = changes.documents.remove(&key);
+            let document = known.unwrap_or_else(|| before.remove(&(fact.tenant.clone(), key.clone())));
+            let after = V::apply(&key, document, fact);
+            changes.documents.insert(key, after);
         }
     }
+    let through = facts.last().map_or(from, |last| last.position);
+    Batch { tenants, ..Batch::empty(from, through) }
 }

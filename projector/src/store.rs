@@ -7,12 +7,18 @@
 //! - The checkpoint that readers wait for moves after the snapshots.
 //! - A parked stream stays parked, at the first event that could not be read, and changes no document any more.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
+use async_trait::async_trait;
 use events::{
     envelope::Digest,
     ids::{Position, Revision, TenantId},
     integration::LastEvent,
+    store::Cause,
     stream::StreamName,
 };
 use imbl::OrdMap;
@@ -22,10 +28,15 @@ use tokio::sync::watch;
 use crate::view::{Index, View};
 
 pub mod memory;
+#[cfg(feature = "suite")]
+pub mod suite;
 
-/// Why a batch was not written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+/// Why a batch was not written, or a tenant not read.
+#[derive(Debug, Error)]
 pub enum Error {
+    /// The store is away, or refused for a reason of its own.
+    #[error("the view store is not available")]
+    Unavailable(#[source] Cause),
     /// The checkpoint is elsewhere than the batch says.
     #[error("the view is at position {actual}, and the batch continues from {expected}")]
     Elsewhere {
@@ -187,11 +198,11 @@ impl<V: View> fmt::Debug for Snapshot<V> {
     }
 }
 
-/// The reading half: what queries are served from.
-pub trait ReadViews<V: View>: Send + Sync + fmt::Debug {
-    /// A tenant as it is now.
-    fn snapshot(&self, tenant: &TenantId) -> Arc<Snapshot<V>>;
+/// Documents by tenant and key.
+pub type Documents<V> = BTreeMap<(TenantId, <V as View>::Key), <V as View>::Document>;
 
+/// What both halves know of a view.
+pub trait Views<V: View>: Send + Sync + fmt::Debug {
     /// The checkpoint, as it moves.
     fn checkpoint(&self) -> watch::Receiver<Position>;
 
@@ -199,17 +210,37 @@ pub trait ReadViews<V: View>: Send + Sync + fmt::Debug {
     fn parked(&self) -> Arc<ParkedStreams>;
 }
 
+/// The reading half: what queries are served from.
+#[async_trait]
+pub trait ReadViews<V: View>: Views<V> {
+    /// A tenant as it is now, if it can be told at once.
+    fn held(&self, tenant: &TenantId) -> Option<Arc<Snapshot<V>>>;
+
+    /// A tenant as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot<V>>, Error>;
+}
+
 /// The writing half: what the runner feeds.
-pub trait WriteViews<V: View>: ReadViews<V> {
+#[async_trait]
+pub trait WriteViews<V: View>: Views<V> {
+    /// The documents that these keys have now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    async fn documents(&self, keys: BTreeSet<(TenantId, V::Key)>) -> Result<Documents<V>, Error>;
+
     /// Writes a batch.
     ///
     /// # Errors
-    /// [`Error::Elsewhere`].
-    fn write(&self, batch: Batch<V>) -> Result<(), Error>;
+    /// See [`enum@Error`].
+    async fn write(&self, batch: Batch<V>) -> Result<(), Error>;
 
     /// Writes a whole view, where there is nothing of it yet.
     ///
     /// # Errors
-    /// [`Error::Elsewhere`].
-    fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error>;
+    /// See [`enum@Error`].
+    async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error>;
 }

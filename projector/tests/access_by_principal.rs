@@ -19,7 +19,7 @@ use events::{
 };
 use projector::{
     runner::{self, Progress},
-    store::{Batch, ReadViews as _, WriteViews as _, memory::MemoryViews},
+    store::{Batch, ReadViews as _, Views as _, WriteViews as _, memory::MemoryViews},
     view::View,
 };
 
@@ -163,7 +163,7 @@ async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, 
 /// Why the runner ended.
 /// Who can reach what, as text.
 fn reachable(views: &MemoryViews<AccessByPrincipal>) -> Vec<String> {
-    let snapshot = views.snapshot(&tenant());
+    let snapshot = views.held(&tenant()).unwrap();
     let of_one = |(who, what): (&PrincipalId, &BTreeMap<IntegrationId, Level>)| {
         let levels = what.iter().map(|(id, level)| format!("{}:{}", &id.to_string()[34..], u8::from(*level)));
         format!("{who} {}", levels.collect::<Vec<_>>().join(" "))
@@ -188,7 +188,7 @@ async fn one_event_touches_the_documents_of_everybody_whom_it_concerns() {
         let position = log.append(id(integration), event).await;
         run_until(&log.store, &views, position).await;
         assert_eq!(reachable(&views), expected);
-        assert_eq!(views.snapshot(&tenant()).position(), position);
+        assert_eq!(views.held(&tenant()).unwrap().position(), position);
     }
     let position = log.append(id(1), deleted("carol", &[("team:a", Level::Write)])).await;
     run_until(&log.store, &views, position).await;
@@ -240,11 +240,11 @@ async fn a_replay_shows_what_the_batches_showed() {
     assert_eq!(reachable(&replayed), reachable(&live));
     assert_eq!(reachable(&live), ["alice 03:3", "carol 02:3"]);
     let state = |views: &MemoryViews<AccessByPrincipal>| {
-        let snapshot = views.snapshot(&tenant());
+        let snapshot = views.held(&tenant()).unwrap();
         (snapshot.change(), snapshot.parked.clone(), views.parked(), *views.checkpoint().borrow())
     };
     assert_eq!(state(&replayed), state(&live));
-    assert_eq!((live.snapshot(&tenant()).position(), *live.checkpoint().borrow()), (last, passed));
+    assert_eq!((live.held(&tenant()).unwrap().position(), *live.checkpoint().borrow()), (last, passed));
 }
 
 #[tokio::test]
@@ -255,7 +255,7 @@ async fn the_checkpoint_moves_on_events_of_no_interest_and_changes_no_version() 
     let passed =
         log.append_form(StreamName::slug(&tenant(), &slug), SlugReserved { integration: id(1) }.to_stored()).await;
     run_until(&log.store, &views, passed).await;
-    assert_eq!(views.snapshot(&tenant()).position(), changed);
+    assert_eq!(views.held(&tenant()).unwrap().position(), changed);
     assert!(passed > changed);
 }
 
@@ -264,7 +264,7 @@ async fn a_runner_goes_on_from_the_checkpoint_and_sees_nothing_of_what_was_befor
     let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
     let first = log.append(id(1), created("alice")).await;
     let last = log.append(id(2), created("bob")).await;
-    views.write(Batch::empty(Position::START, first)).unwrap();
+    views.write(Batch::empty(Position::START, first)).await.unwrap();
     run_until(&log.store, &views, last).await;
     assert_eq!(reachable(&views), ["bob 02:3"]);
     // Nor does it see again what it saw when it ran before.
@@ -298,8 +298,8 @@ async fn an_event_that_cannot_be_read_parks_its_stream_and_nothing_else() {
         run_until(&log.store, &views, last).await;
         assert_eq!(reachable(&views), ["alice 01:3", "bob 02:3"], "{event_type} {data}");
         let parked = BTreeMap::from([(stream, Revision::new(1))]);
-        assert_eq!((&*views.parked(), &*views.snapshot(&tenant()).parked), (&parked, &parked));
-        assert_eq!((views.snapshot(&tenant()).position(), *views.checkpoint().borrow()), (other, last));
+        assert_eq!((&*views.parked(), &*views.held(&tenant()).unwrap().parked), (&parked, &parked));
+        assert_eq!((views.held(&tenant()).unwrap().position(), *views.checkpoint().borrow()), (other, last));
         // A runner that starts again holds it back too.
         let again = log.append(id(1), shared("dave", Level::Read)).await;
         run_until(&log.store, &views, again).await;
@@ -314,5 +314,5 @@ async fn a_stream_whose_name_tells_no_tenant_is_parked_too() {
     let last = log.append_form(stream.clone(), created("alice").to_stored()).await;
     run_until(&log.store, &views, last).await;
     assert_eq!(*views.parked(), BTreeMap::from([(stream, Revision::FIRST)]));
-    assert!(reachable(&views).is_empty() && views.snapshot(&tenant()).parked.is_empty());
+    assert!(reachable(&views).is_empty() && views.held(&tenant()).unwrap().parked.is_empty());
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use events::{
     envelope::Digest,
     event::IconSet,
-    ids::IntegrationRef,
+    ids::{IntegrationRef, TenantId},
     integration::{FOLD_VERSION, Integration},
     principal::Principal,
     store::{Direction, Error as StoreError, EventStore},
@@ -85,8 +85,17 @@ impl Queries {
             }
             Err(problem) => (None, Some(problem)),
         };
-        let snapshot = self.views.snapshot(&caller.principal.tenant);
+        let snapshot = self.snapshot(&caller.principal.tenant).await?;
         Ok(Reading { caller, snapshot, applied, fault })
+    }
+
+    async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot<Integrations>>, Problem> {
+        if let Some(held) = self.views.held(tenant) {
+            return Ok(held);
+        }
+        self.views.snapshot(tenant).await.map_err(|error| {
+            Problem::retry_after(Kind::Unavailable, "The view store is not available.", 1).with_cause(error)
+        })
     }
 
     async fn wait(&self, incoming: &Incoming, freshness: Freshness) -> Result<(), Problem> {
@@ -134,7 +143,7 @@ impl Queries {
             if !matches!(moved, Ok(Ok(()))) {
                 return Err(Problem::retry_after(Kind::Unavailable, "The icon is being replaced.", 1));
             }
-            reading.snapshot = self.views.snapshot(&reading.principal().tenant);
+            reading.snapshot = self.snapshot(&reading.principal().tenant).await?;
         }
     }
 

@@ -1,17 +1,18 @@
 //! Views in the process's memory: persistent maps, swapped once a batch. Gone with the process, and replayed at start.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use events::ids::{Position, TenantId};
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
-use super::{Batch, Error, Parked, ParkedStreams, ReadViews, Replayed, Snapshot, WriteViews};
+use super::{Batch, Documents, Error, Parked, ParkedStreams, ReadViews, Replayed, Snapshot, Views, WriteViews};
 use crate::view::View;
 
 type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>, RandomState>;
@@ -34,6 +35,10 @@ impl<V: View> Default for MemoryViews<V> {
 impl<V: View> MemoryViews<V> {
     fn find(&self, tenant: &TenantId) -> Option<Arc<ArcSwap<Snapshot<V>>>> {
         self.tenants.read().unwrap_or_else(PoisonError::into_inner).get(tenant).map(Arc::clone)
+    }
+
+    fn current(&self, tenant: &TenantId) -> Arc<Snapshot<V>> {
+        self.find(tenant).map_or_else(Arc::default, |tenant| tenant.load_full())
     }
 
     fn find_or_add(&self, tenant: TenantId) -> Arc<ArcSwap<Snapshot<V>>> {
@@ -68,11 +73,7 @@ impl<V: View> MemoryViews<V> {
     }
 }
 
-impl<V: View> ReadViews<V> for MemoryViews<V> {
-    fn snapshot(&self, tenant: &TenantId) -> Arc<Snapshot<V>> {
-        self.find(tenant).map_or_else(Arc::default, |tenant| tenant.load_full())
-    }
-
+impl<V: View> Views<V> for MemoryViews<V> {
     fn checkpoint(&self) -> watch::Receiver<Position> {
         self.checkpoint.subscribe()
     }
@@ -82,8 +83,28 @@ impl<V: View> ReadViews<V> for MemoryViews<V> {
     }
 }
 
+#[async_trait]
+impl<V: View> ReadViews<V> for MemoryViews<V> {
+    fn held(&self, tenant: &TenantId) -> Option<Arc<Snapshot<V>>> {
+        Some(self.current(tenant))
+    }
+
+    async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot<V>>, Error> {
+        Ok(self.current(tenant))
+    }
+}
+
+#[async_trait]
 impl<V: View> WriteViews<V> for MemoryViews<V> {
-    fn write(&self, batch: Batch<V>) -> Result<(), Error> {
+    async fn documents(&self, keys: BTreeSet<(TenantId, V::Key)>) -> Result<Documents<V>, Error> {
+        let found = keys.into_iter().filter_map(|(tenant, key)| {
+            let document = self.find(&tenant)?.load().documents.get(&key).cloned()?;
+            Some(((tenant, key), document))
+        });
+        Ok(found.collect())
+    }
+
+    async fn write(&self, batch: Batch<V>) -> Result<(), Error> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.expect_at(batch.from)?;
         for (tenant, changes) in batch.tenants {
@@ -96,7 +117,7 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
         Ok(())
     }
 
-    fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
+    async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.expect_at(Position::START)?;
         for (tenant, snapshot) in replayed.tenants {
