@@ -85,6 +85,8 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
         ("projector", &["events"]),
         ("query", &["events", "projector", "web"]),
         ("integrations", &["command", "events", "projector", "query", "web"]),
+        // Of the tests alone.
+        ("servers", &[]),
     ]);
     let metadata = metadata(&["--no-deps"]);
     let packages = metadata["packages"].as_array().unwrap();
@@ -174,7 +176,8 @@ fn each_technology_stays_in_its_room() {
 #[test]
 fn names_and_comments_are_the_houses() {
     for path in sources() {
-        let (name, text) = (relative(&path), read(&path));
+        // What a library calls its own is not our name.
+        let (name, text) = (relative(&path), read(&path).replace("deadpool_postgres::Manager", ""));
         for word in ["utils", "helpers", "common", "shared"] {
             assert!(!name.contains(&format!("/{word}")), "{name} says nothing of what is in it");
         }

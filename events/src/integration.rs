@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     envelope::Digest,
     event::{
@@ -37,7 +39,7 @@ pub struct Fact {
 }
 
 /// The event that an integration's state is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastEvent {
     /// Its place in the integration's stream.
     pub revision: Revision,
@@ -56,7 +58,7 @@ impl LastEvent {
 }
 
 /// What everybody who may read an integration can know of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Integration {
     /// Unique within its tenant.
     pub id: IntegrationId,
@@ -85,7 +87,7 @@ pub struct Integration {
 }
 
 /// Which secrets an integration has, by name only.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SecretNames {
     /// Whether it has an OAuth client secret.
     pub client_secret: bool,
@@ -96,7 +98,7 @@ pub struct SecretNames {
 }
 
 /// A share: what a principal may do, since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Share {
     /// What he may do.
     pub level: Level,

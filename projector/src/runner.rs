@@ -62,6 +62,7 @@ pub async fn run<V: View>(
             Message::Damaged(damaged) => reading.take_damaged(V::NAME, &damaged),
             Message::Checkpoint(through) => reading.through = through,
             Message::CaughtUp => {
+                views.show().await?;
                 tell(Progress::CaughtUp);
                 continue;
             }
@@ -95,6 +96,7 @@ async fn replay<V: View>(
         views.write_replayed(replay.finish(reading.through, std::mem::take(&mut reading.parked))).await?;
         tell(Progress::Reached(reading.through));
     }
+    views.show().await?;
     tell(Progress::CaughtUp);
     Ok(())
 }

@@ -28,6 +28,8 @@ use tokio::sync::watch;
 use crate::view::{Index, View};
 
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "suite")]
 pub mod suite;
 
@@ -37,6 +39,12 @@ pub enum Error {
     /// The store is away, or refused for a reason of its own.
     #[error("the view store is not available")]
     Unavailable(#[source] Cause),
+    /// What the store holds cannot be read.
+    #[error("the view store holds something that cannot be read")]
+    Corrupt(#[source] Cause),
+    /// Another process has the lease.
+    #[error("another process feeds the view now")]
+    Fenced,
     /// The checkpoint is elsewhere than the batch says.
     #[error("the view is at position {actual}, and the batch continues from {expected}")]
     Elsewhere {
@@ -237,6 +245,12 @@ pub trait WriteViews<V: View>: Views<V> {
     /// # Errors
     /// See [`enum@Error`].
     async fn write(&self, batch: Batch<V>) -> Result<(), Error>;
+
+    /// Shows the view from now on: it has caught up with the log once.
+    ///
+    /// # Errors
+    /// [`Error::Fenced`], [`Error::Unavailable`].
+    async fn show(&self) -> Result<(), Error>;
 
     /// Writes a whole view, where there is nothing of it yet.
     ///

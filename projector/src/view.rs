@@ -1,21 +1,24 @@
 //! What a view is: a name, a version, and a pure fold from events to documents.
 
+use std::{fmt::Display, str::FromStr};
+
 use events::integration::Fact;
+use serde::{Serialize, de::DeserializeOwned};
 
 pub mod integrations;
 
 /// A view: documents by key, each folded from the events that touch it.
 pub trait View: Send + Sync + 'static {
     /// Names a document within its tenant.
-    type Key: Clone + Ord + Send + Sync;
+    type Key: Clone + Ord + Display + FromStr + Send + Sync;
     /// What the view shows under a key.
-    type Document: Clone + Send + Sync;
+    type Document: Clone + Serialize + DeserializeOwned + Send + Sync;
     /// Other ways to find documents, kept beside them.
     type Index: Index<Self::Key, Self::Document>;
 
     /// Its name, for operators.
     const NAME: &'static str;
-    /// Raised whenever the fold gives other documents for the same events.
+    /// Raised whenever the fold gives other documents for the same events, or a document another stored form.
     const VERSION: u32;
 
     /// The keys whose documents an event touches, from the event alone.

@@ -117,6 +117,11 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
         Ok(())
     }
 
+    /// A replay is shown when it is written, and there is nothing else to hide.
+    async fn show(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.expect_at(Position::START)?;

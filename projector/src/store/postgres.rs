@@ -1,0 +1,47 @@
+//! Views in PostgreSQL: written by the one process that has the lease, read by as many as there are.
+//!
+//! Each generation of a view has tables of its own: documents, the last event of each tenant, parked streams. A batch is
+//! one statement, which moves the checkpoint by compare-and-set on lease and old position and writes nothing unless that
+//! succeeds: so each event takes effect exactly once, whatever crashes or wakes up late.
+
+use events::store::Cause;
+
+use super::Error;
+
+mod connect;
+mod generation;
+mod lease;
+mod reader;
+mod refresh;
+mod schema;
+mod writer;
+
+pub use connect::{ConfigError, Database};
+pub use lease::Lease;
+pub use reader::{PostgresReader, Refreshed};
+pub use schema::{SchemaError, migrate};
+pub use writer::PostgresWriter;
+
+/// Where a view that moved is told.
+const CHANNEL: &str = "integrations_views";
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<deadpool_postgres::PoolError> for Error {
+    fn from(error: deadpool_postgres::PoolError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+fn corrupt(cause: impl Into<Cause>) -> Error {
+    Error::Corrupt(cause.into())
+}
+
+/// PostgreSQL's integers are signed; no log reaches 2^63.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,134 @@
+//! Connections: a pool, and single ones that listen. TLS to every host that is not this one.
+
+use std::{fmt, fs, io, path::Path, str::FromStr as _, sync::Arc, time::Duration};
+
+use deadpool_postgres::{Client, Pool, RecyclingMethod, Runtime};
+use events::store::Cause;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
+use thiserror::Error;
+use tokio_postgres::{
+    Config,
+    config::{Host, SslMode},
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::super::Error as StoreError;
+
+/// Connections of one process.
+const CONNECTIONS_MAX: usize = 8;
+/// How long a connection may take to be made, and how long one is waited for.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a database cannot even be tried.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The connection string is none.
+    #[error("the connection string of PostgreSQL is none: {0}")]
+    Url(#[source] tokio_postgres::Error),
+    /// The certificates of authorities cannot be had.
+    #[error("cannot read the certificates that PostgreSQL is to be trusted by")]
+    Certificates(#[source] Cause),
+    /// TLS cannot be set up.
+    #[error("cannot set up TLS")]
+    Tls(#[from] rustls::Error),
+    /// The pool cannot be made.
+    #[error("cannot make a pool of connections")]
+    Pool(#[from] deadpool_postgres::BuildError),
+}
+
+/// A database, and how it is connected to.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool,
+    config: Config,
+    tls: MakeRustlsConnect,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PostgreSQL at {:?}", self.config.get_hosts())
+    }
+}
+
+impl Database {
+    /// Reads a connection string (a URL, or keywords and values). Nothing is connected yet. Certificates are trusted that
+    /// the authorities in a file (PEM) signed, or else those that the system trusts.
+    ///
+    /// # Errors
+    /// See [`ConfigError`].
+    pub fn new(url: &str, authorities: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut config = Config::from_str(url).map_err(ConfigError::Url)?;
+        config.connect_timeout(TIMEOUT).application_name("integrations");
+        if config.get_ssl_mode() == SslMode::Prefer && !config.get_hosts().iter().all(is_here) {
+            config.ssl_mode(SslMode::Require);
+        }
+        let tls = MakeRustlsConnect::new(client_config(authorities)?);
+        let recycling_method = RecyclingMethod::Fast;
+        let manager = deadpool_postgres::Manager::from_config(
+            config.clone(),
+            tls.clone(),
+            deadpool_postgres::ManagerConfig { recycling_method },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(CONNECTIONS_MAX)
+            .runtime(Runtime::Tokio1)
+            .timeouts(deadpool_postgres::Timeouts {
+                wait: Some(TIMEOUT),
+                create: Some(TIMEOUT),
+                recycle: Some(TIMEOUT),
+            })
+            .build()?;
+        Ok(Self { pool, config, tls })
+    }
+
+    /// A connection of the pool.
+    pub(super) async fn client(&self) -> Result<Client, StoreError> {
+        Ok(self.pool.get().await?)
+    }
+
+    /// A connection of its own, which has to be driven.
+    pub(super) async fn connect(&self) -> Result<(tokio_postgres::Client, Connection), StoreError> {
+        Ok(self.config.connect(self.tls.clone()).await?)
+    }
+}
+
+/// What drives a connection.
+pub(super) type Connection = tokio_postgres::Connection<
+    tokio_postgres::Socket,
+    <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
+>;
+
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+fn client_config(authorities: Option<&Path>) -> Result<ClientConfig, ConfigError> {
+    let mut roots = RootCertStore::empty();
+    match authorities {
+        Some(path) => {
+            let failed = |error: Cause| ConfigError::Certificates(format!("{}: {error}", path.display()).into());
+            let pem = fs::read(path).map_err(|error| failed(error.into()))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                roots.add(certificate.map_err(|error| failed(error.into()))?)?;
+            }
+            if roots.is_empty() {
+                return Err(failed(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
+            }
+        }
+        // What cannot be read of the system's is not trusted; a connection that needs it says so.
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,194 @@
+//! The reading half: snapshots of tenants in memory, loaded on first use, kept fresh by what changed since, evicted when
+//! cold. With the database away, those that are here are served as they are.
+
+use std::{fmt, hash::BuildHasher as _, sync::Arc};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use deadpool_postgres::GenericClient;
+use events::{
+    ids::{Position, Revision, TenantId},
+    integration::LastEvent,
+    stream::StreamName,
+};
+use foldhash::fast::RandomState;
+use moka::{policy::EvictionPolicy, sync::Cache};
+use tokio::sync::{Mutex, watch};
+use tokio_postgres::{IsolationLevel, Row};
+
+use super::{
+    super::{Error, Parked, ParkedStreams, ReadViews, Snapshot, Views},
+    connect::Database,
+    corrupt,
+    generation::Generation,
+};
+use crate::view::View;
+
+/// How many loads go on at once without waiting for each other.
+const LOADS: usize = 64;
+/// What a document takes in memory, by the bytes of its JSON.
+const BYTES_PER_JSON_BYTE: usize = 3;
+/// How often a load that was overtaken is tried again.
+const TRIES: u32 = 8;
+
+/// What a refresh found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// No projector has made the view of this version yet.
+    Missing,
+    /// Everything up to here is shown.
+    Through(Position),
+}
+
+/// A view as queries see it.
+pub struct PostgresReader<V: View> {
+    pub(super) database: Database,
+    pub(super) tenants: Cache<TenantId, Arc<Held<V>>, RandomState>,
+    pub(super) shown: Mutex<Option<Generation>>,
+    pub(super) checkpoint: watch::Sender<Position>,
+    pub(super) parked: ArcSwap<ParkedStreams>,
+    loads: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+/// A tenant in memory.
+pub(super) struct Held<V: View> {
+    pub(super) snapshot: Arc<Snapshot<V>>,
+    pub(super) generation: i64,
+    /// Everything up to here is in it.
+    pub(super) through: i64,
+    pub(super) bytes: usize,
+}
+
+impl<V: View> fmt::Debug for PostgresReader<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {:?}", V::NAME, self.database)
+    }
+}
+
+impl<V: View> PostgresReader<V> {
+    /// A reader that holds tenants of so many bytes, about. Nothing is shown before it was refreshed.
+    #[must_use]
+    pub fn new(database: Database, bytes_max: u64) -> Self {
+        let weight = |_: &TenantId, held: &Arc<Held<V>>| u32::try_from(held.bytes).unwrap_or(u32::MAX);
+        let tenants = Cache::builder().max_capacity(bytes_max).weigher(weight).eviction_policy(EvictionPolicy::lru());
+        Self {
+            database,
+            tenants: tenants.build_with_hasher(RandomState::default()),
+            shown: Mutex::new(None),
+            checkpoint: watch::Sender::new(Position::START),
+            parked: ArcSwap::default(),
+            loads: (0..LOADS).map(|_| Mutex::new(())).collect(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Loads a tenant, unless a refresh overtook that.
+    async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Held<V>>>, Error> {
+        let mut client = self.database.client().await?;
+        let transaction =
+            client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+        let generation = Generation::live::<V>(&transaction).await?;
+        let generation = generation.ok_or_else(|| Error::Unavailable("there is no view of this version yet".into()))?;
+        let held = Arc::new(read_tenant::<V>(&transaction, &generation, tenant).await?);
+        transaction.commit().await?;
+        let shown = self.shown.lock().await;
+        let is_overtaken =
+            shown.as_ref().is_none_or(|shown| shown.id != generation.id || held.through < shown.position);
+        if is_overtaken {
+            return Ok(None);
+        }
+        self.tenants.insert(tenant.clone(), Arc::clone(&held));
+        Ok(Some(held))
+    }
+}
+
+async fn read_tenant<V: View>(
+    client: &impl GenericClient,
+    generation: &Generation,
+    tenant: &TenantId,
+) -> Result<Held<V>, Error> {
+    let sql = format!("SELECT revision, position, hash FROM {} WHERE tenant = $1", generation.tenants());
+    let last = client.query_opt(&sql, &[&tenant.as_str()]).await?;
+    let last = last.map(|row| last_event(&row, 0)).transpose()?;
+    let sql =
+        format!("SELECT key, document FROM {} WHERE tenant = $1 AND document IS NOT NULL", generation.documents());
+    let rows = client.query(&sql, &[&tenant.as_str()]).await?;
+    let mut bytes = 1_024;
+    let mut documents = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let (key, document): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
+        bytes += (key.len() + document.len()) * BYTES_PER_JSON_BYTE;
+        documents.push((parse_key::<V>(key)?, serde_json::from_str(document).map_err(corrupt)?));
+    }
+    let mut snapshot = last.map_or_else(Snapshot::default, |last| Snapshot::of(last, documents.into_iter()));
+    for parked in parked_streams(client, generation).await? {
+        if parked.tenant.as_ref() == Some(tenant) {
+            snapshot.park(parked.stream, parked.revision);
+        }
+    }
+    Ok(Held { snapshot: Arc::new(snapshot), generation: generation.id, through: generation.position, bytes })
+}
+
+pub(super) fn parse_key<V: View>(key: &str) -> Result<V::Key, Error> {
+    key.parse().map_err(|_| corrupt("a key of a view is none"))
+}
+
+/// The last event that changed a tenant, of three columns.
+pub(super) fn last_event(row: &Row, column: usize) -> Result<LastEvent, Error> {
+    let hash = serde_json::from_value(row.try_get::<_, String>(column + 2)?.into()).map_err(corrupt)?;
+    Ok(LastEvent {
+        revision: Revision::new(row.try_get::<_, i64>(column)?.unsigned_abs()),
+        position: position_of(row.try_get(column + 1)?),
+        hash,
+    })
+}
+
+/// A position, as PostgreSQL holds it.
+pub(super) fn position_of(number: i64) -> Position {
+    Position::new(number.unsigned_abs())
+}
+
+/// Every parked stream of a generation.
+pub(super) async fn parked_streams(client: &impl GenericClient, of: &Generation) -> Result<Vec<Parked>, Error> {
+    let rows = client.query(&format!("SELECT stream, tenant, revision FROM {}", of.parked()), &[]).await?;
+    let parsed = rows.iter().map(|row| {
+        let tenant = row.try_get::<_, Option<&str>>(1)?.map(TenantId::parse).transpose().map_err(corrupt)?;
+        let stream = StreamName::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?;
+        Ok(Parked { tenant, stream, revision: Revision::new(row.try_get::<_, i64>(2)?.unsigned_abs()) })
+    });
+    parsed.collect()
+}
+
+impl<V: View> Views<V> for PostgresReader<V> {
+    fn checkpoint(&self) -> watch::Receiver<Position> {
+        self.checkpoint.subscribe()
+    }
+
+    fn parked(&self) -> Arc<ParkedStreams> {
+        self.parked.load_full()
+    }
+}
+
+#[async_trait]
+impl<V: View> ReadViews<V> for PostgresReader<V> {
+    fn held(&self, tenant: &TenantId) -> Option<Arc<Snapshot<V>>> {
+        self.tenants.get(tenant).map(|held| Arc::clone(&held.snapshot))
+    }
+
+    async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot<V>>, Error> {
+        let load = usize::try_from(self.hasher.hash_one(tenant)).unwrap_or(0) % LOADS;
+        let _turn = self.loads[load].lock().await;
+        for _ in 0..TRIES {
+            if let Some(held) = self.held(tenant) {
+                return Ok(held);
+            }
+            if let Some(held) = self.load(tenant).await? {
+                return Ok(Arc::clone(&held.snapshot));
+            }
+            // The refresh that overtook it has another state to show, or will have.
+            self.refresh().await?;
+        }
+        Err(Error::Unavailable("a tenant changes faster than it can be loaded".into()))
+    }
+}

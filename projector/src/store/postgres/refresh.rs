@@ -1,0 +1,214 @@
+//! Keeping what is held fresh: notifications tell when, the tables what.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    future::poll_fn,
+    sync::Arc,
+    time::Duration,
+};
+
+use deadpool_postgres::GenericClient;
+use events::ids::TenantId;
+use tokio::{sync::Notify, time::timeout};
+use tokio_postgres::{AsyncMessage, IsolationLevel};
+
+use super::{
+    super::{Error, Parked, ParkedStreams, TenantChanges},
+    CHANNEL,
+    connect::Connection,
+    corrupt,
+    generation::Generation,
+    reader::{Held, PostgresReader, Refreshed, last_event, parked_streams, parse_key, position_of},
+};
+use crate::view::View;
+
+/// How long nothing may be told before it is looked all the same.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long a database that is away is left alone, at first and at most.
+const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+
+/// What changed since a position.
+struct Changes<V: View> {
+    generation: Generation,
+    tenants: BTreeMap<TenantId, (TenantChanges<V>, usize)>,
+    parked: Vec<Parked>,
+}
+
+impl<V: View> PostgresReader<V> {
+    /// Follows the view for as long as the process lives, and tells each state that is shown.
+    pub async fn follow(&self, mut tell: impl FnMut(Refreshed) + Send) -> std::convert::Infallible {
+        let mut wait = BACK_OFF.0;
+        loop {
+            let mut is_well = false;
+            let ended = self
+                .listen(|refreshed| {
+                    if !std::mem::replace(&mut is_well, true) && wait > BACK_OFF.0 {
+                        tracing::info!(view = V::NAME, "the view store is back");
+                    }
+                    tell(refreshed);
+                })
+                .await;
+            let Err(error) = ended;
+            wait = if is_well { BACK_OFF.0 } else { (wait * 2).min(BACK_OFF.1) };
+            if is_well || wait == BACK_OFF.0 * 2 {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(view = V::NAME, error, "the view store is away; what is held is served as it is");
+            }
+            tokio::time::sleep(wait.mul_f64(0.5 + jitter())).await;
+        }
+    }
+
+    async fn listen(&self, mut tell: impl FnMut(Refreshed) + Send) -> Result<std::convert::Infallible, Error> {
+        let (client, connection) = self.database.connect().await?;
+        let told = Notify::new();
+        let show = async {
+            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+            loop {
+                tell(self.refresh().await?);
+                // Nothing told for a while is as good as something told.
+                let _ = timeout(LOOK_EVERY, told.notified()).await;
+            }
+        };
+        tokio::select! {
+            error = drive(connection, &told) => Err(error),
+            ended = show => ended,
+        }
+    }
+
+    /// Brings everything that is held up to what the view store has.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn refresh(&self) -> Result<Refreshed, Error> {
+        let (before, held) = {
+            let shown = self.shown.lock().await;
+            (shown.clone(), self.tenants.iter().map(|(tenant, _)| TenantId::clone(&tenant)).collect::<HashSet<_>>())
+        };
+        let Some(changes) = self.changes(before.as_ref(), &held).await? else {
+            return Ok(Refreshed::Missing);
+        };
+        let position = position_of(changes.generation.position);
+        let mut shown = self.shown.lock().await;
+        // Another refresh may have come further meanwhile.
+        let is_news = shown.as_ref().is_none_or(|shown| {
+            shown.id < changes.generation.id
+                || shown.id == changes.generation.id && shown.position < changes.generation.position
+        });
+        if is_news {
+            self.apply(&changes.generation, before.as_ref(), &held, changes.tenants, changes.parked);
+            *shown = Some(changes.generation);
+            self.checkpoint.send_replace(position);
+        }
+        Ok(Refreshed::Through(shown.as_ref().map_or(position, |shown| position_of(shown.position))))
+    }
+
+    async fn changes(
+        &self,
+        before: Option<&Generation>,
+        held: &HashSet<TenantId>,
+    ) -> Result<Option<Changes<V>>, Error> {
+        let mut client = self.database.client().await?;
+        let transaction =
+            client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+        let Some(generation) = Generation::live::<V>(&transaction).await? else {
+            return Ok(None);
+        };
+        let mut tenants = BTreeMap::new();
+        let same = before.filter(|before| before.id == generation.id);
+        if let Some(same) = same.filter(|same| same.position < generation.position && !held.is_empty()) {
+            tenants = changed::<V>(&transaction, &generation, same.position, held).await?;
+        }
+        let parked = parked_streams(&transaction, &generation).await?;
+        transaction.commit().await?;
+        Ok(Some(Changes { generation, tenants, parked }))
+    }
+
+    fn apply(
+        &self,
+        generation: &Generation,
+        before: Option<&Generation>,
+        known: &HashSet<TenantId>,
+        mut changed: BTreeMap<TenantId, (TenantChanges<V>, usize)>,
+        parked: Vec<Parked>,
+    ) {
+        let mut parked_of = BTreeMap::<TenantId, ParkedStreams>::new();
+        for Parked { tenant, stream, revision } in &parked {
+            if let Some(tenant) = tenant {
+                parked_of.entry(tenant.clone()).or_default().insert(stream.clone(), *revision);
+            }
+        }
+        let is_another = before.is_some_and(|before| before.id != generation.id);
+        for (tenant, held) in &self.tenants {
+            // What was loaded since it was asked for changes may lack some.
+            let is_unknown = !known.contains(&*tenant) && held.through < generation.position;
+            if is_another || is_unknown || held.generation != generation.id {
+                self.tenants.invalidate(&*tenant);
+                continue;
+            }
+            let parked = parked_of.remove(&*tenant).unwrap_or_default();
+            let changes = changed.remove(&*tenant).filter(|_| held.through < generation.position);
+            if changes.is_none() && *held.snapshot.parked == parked {
+                continue;
+            }
+            let mut snapshot = held.snapshot.as_ref().clone();
+            let mut bytes = held.bytes;
+            if let Some((changes, more)) = changes {
+                snapshot.apply(changes);
+                bytes += more;
+            }
+            snapshot.parked = Arc::new(parked);
+            let (snapshot, through) = (Arc::new(snapshot), generation.position);
+            let held = Held { snapshot, generation: generation.id, through, bytes };
+            self.tenants.insert(TenantId::clone(&tenant), Arc::new(held));
+        }
+        self.parked.store(Arc::new(parked.into_iter().map(|parked| (parked.stream, parked.revision)).collect()));
+    }
+}
+
+async fn changed<V: View>(
+    client: &impl GenericClient,
+    generation: &Generation,
+    since: i64,
+    held: &HashSet<TenantId>,
+) -> Result<BTreeMap<TenantId, (TenantChanges<V>, usize)>, Error> {
+    let held: Vec<&str> = held.iter().map(TenantId::as_str).collect();
+    let sql = format!(
+        "SELECT tenant, revision, position, hash FROM {} WHERE through > $1 AND tenant = ANY($2)",
+        generation.tenants()
+    );
+    let mut tenants = BTreeMap::new();
+    for row in client.query(&sql, &[&since, &held]).await? {
+        let changes = TenantChanges { last: last_event(&row, 1)?, documents: BTreeMap::new() };
+        tenants.insert(TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?, (changes, 0));
+    }
+    let sql = format!(
+        "SELECT tenant, key, document FROM {} WHERE position > $1 AND tenant = ANY($2)",
+        generation.documents()
+    );
+    for row in client.query(&sql, &[&since, &held]).await? {
+        let Some((changes, bytes)) = tenants.get_mut(row.try_get::<_, &str>(0)?) else { continue };
+        let document: Option<&str> = row.try_get(2)?;
+        *bytes += document.map_or(0, str::len);
+        let document = document.map(serde_json::from_str).transpose().map_err(corrupt)?;
+        changes.documents.insert(parse_key::<V>(row.try_get(1)?)?, document);
+    }
+    Ok(tenants)
+}
+
+/// Drives a connection, and tells every notification.
+async fn drive(mut connection: Connection, told: &Notify) -> Error {
+    loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notification(_))) => told.notify_one(),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return error.into(),
+            None => return Error::Unavailable("the connection was closed".into()),
+        }
+    }
+}
+
+/// Between 0 and 1, so that processes do not come back all at once.
+fn jitter() -> f64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    f64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+}

@@ -1,0 +1,300 @@
+//! The writing half: a batch is one statement.
+
+use std::{collections::BTreeSet, fmt, marker::PhantomData, sync::Arc};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use deadpool_postgres::{GenericClient, Transaction};
+use events::ids::{Position, TenantId};
+use futures_util::pin_mut;
+use tokio::sync::watch;
+use tokio_postgres::{
+    binary_copy::BinaryCopyInWriter,
+    types::{ToSql, Type},
+};
+
+use super::{
+    super::{Batch, Documents, Error, Parked, ParkedStreams, Replayed, Views, WriteViews},
+    CHANNEL, corrupt,
+    generation::Generation,
+    lease::Lease,
+    reader::{parked_streams, position_of},
+    signed,
+};
+use crate::view::View;
+
+/// The lease must still be this process's, and the checkpoint where the batch continues from; then it moves.
+const FENCE: &str = "lease AS MATERIALIZED (
+        SELECT FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE
+    ), fence AS (
+        UPDATE view_generations SET position = $5, moved_at = clock_timestamp() FROM lease
+        WHERE id = $3 AND position = $4 AND state IN ('filling', 'live')
+        RETURNING id
+    )";
+
+/// A view that this process feeds.
+pub struct PostgresWriter<V: View> {
+    lease: Lease,
+    generation: Generation,
+    write: String,
+    checkpoint: watch::Sender<Position>,
+    parked: ArcSwap<ParkedStreams>,
+    view: PhantomData<fn() -> V>,
+}
+
+impl<V: View> fmt::Debug for PostgresWriter<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {:?}, epoch {}", V::NAME, self.lease.database, self.lease.epoch)
+    }
+}
+
+impl<V: View> PostgresWriter<V> {
+    /// The name of the lease that the writer of this view needs.
+    #[must_use]
+    pub fn lease_name() -> String {
+        format!("view {} version {}", V::NAME, V::VERSION)
+    }
+
+    /// Goes on where the view is; begins one that is not there yet.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn open(lease: Lease) -> Result<Self, Error> {
+        let mut client = lease.database.client().await?;
+        let transaction = client.transaction().await?;
+        let generation = Generation::to_feed::<V>(&transaction).await?;
+        let parked = parked_streams(&transaction, &generation).await?;
+        transaction.commit().await?;
+        drop(client);
+        let streams = parked.into_iter().map(|parked| (parked.stream, parked.revision)).collect();
+        Ok(Self {
+            lease,
+            write: write_sql(&generation),
+            checkpoint: watch::Sender::new(position_of(generation.position)),
+            parked: ArcSwap::from_pointee(streams),
+            generation,
+            view: PhantomData,
+        })
+    }
+
+    /// Why the fence let nothing through.
+    async fn refusal(&self, client: &impl GenericClient, expected: Position) -> Error {
+        let sql = "SELECT position, EXISTS (SELECT FROM leases WHERE name = $2 AND epoch = $3)
+                   FROM view_generations WHERE id = $1";
+        let told = client.query_one(sql, &[&self.generation.id, &self.lease.name, &self.lease.epoch]).await;
+        let told = told.and_then(|row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, bool>(1)?)));
+        match told {
+            Ok((_, false)) => Error::Fenced,
+            Ok((actual, true)) => Error::Elsewhere { expected, actual: position_of(actual) },
+            Err(error) => error.into(),
+        }
+    }
+
+    fn moved(&self, through: Position, parked: Vec<Parked>) {
+        if !parked.is_empty() {
+            let mut all = ParkedStreams::clone(&self.parked.load());
+            for Parked { stream, revision, .. } in parked {
+                all.entry(stream).or_insert(revision);
+            }
+            self.parked.store(Arc::new(all));
+        }
+        self.checkpoint.send_replace(through);
+    }
+}
+
+fn write_sql(generation: &Generation) -> String {
+    let (documents, tenants, parked) = (generation.documents(), generation.tenants(), generation.parked());
+    format!(
+        "WITH {FENCE}, changed AS (
+            INSERT INTO {documents} (tenant, key, document, position)
+            SELECT new.*, $5 FROM fence, unnest($6::text[], $7::text[], $8::text[]) AS new
+            ON CONFLICT (tenant, key) DO UPDATE
+            SET document = excluded.document, position = excluded.position, changed_at = clock_timestamp()
+        ), moved AS (
+            INSERT INTO {tenants} (tenant, revision, position, hash, through)
+            SELECT new.*, $5 FROM fence, unnest($9::text[], $10::bigint[], $11::bigint[], $12::text[]) AS new
+            ON CONFLICT (tenant) DO UPDATE
+            SET revision = excluded.revision, position = excluded.position, hash = excluded.hash,
+                through = excluded.through
+        ), parked AS (
+            INSERT INTO {parked} (stream, tenant, revision)
+            SELECT new.* FROM fence, unnest($13::text[], $14::text[], $15::bigint[]) AS new
+            ON CONFLICT (stream) DO NOTHING
+        )
+        SELECT pg_notify('{CHANNEL}', id::text) FROM fence"
+    )
+}
+
+/// A batch as columns.
+#[derive(Default)]
+struct Columns {
+    tenants: Vec<String>,
+    keys: Vec<String>,
+    documents: Vec<Option<String>>,
+    moved: Vec<String>,
+    revisions: Vec<i64>,
+    positions: Vec<i64>,
+    hashes: Vec<String>,
+    parked: Vec<String>,
+    parked_tenants: Vec<Option<String>>,
+    parked_revisions: Vec<i64>,
+}
+
+impl Columns {
+    fn of<V: View>(batch: &Batch<V>) -> Result<Self, Error> {
+        let mut columns = Self::default();
+        for (tenant, changes) in &batch.tenants {
+            columns.moved.push(tenant.to_string());
+            columns.revisions.push(signed(changes.last.revision.get()));
+            columns.positions.push(signed(changes.last.position.get()));
+            columns.hashes.push(changes.last.hash.to_string());
+            for (key, document) in &changes.documents {
+                columns.tenants.push(tenant.to_string());
+                columns.keys.push(key.to_string());
+                columns.documents.push(document.as_ref().map(to_json).transpose()?);
+            }
+        }
+        for Parked { tenant, stream, revision } in &batch.parked {
+            columns.parked.push(stream.to_string());
+            columns.parked_tenants.push(tenant.as_ref().map(TenantId::to_string));
+            columns.parked_revisions.push(signed(revision.get()));
+        }
+        Ok(columns)
+    }
+}
+
+fn to_json(document: &impl serde::Serialize) -> Result<String, Error> {
+    serde_json::to_string(document).map_err(corrupt)
+}
+
+impl<V: View> Views<V> for PostgresWriter<V> {
+    fn checkpoint(&self) -> watch::Receiver<Position> {
+        self.checkpoint.subscribe()
+    }
+
+    fn parked(&self) -> Arc<ParkedStreams> {
+        self.parked.load_full()
+    }
+}
+
+#[async_trait]
+impl<V: View> WriteViews<V> for PostgresWriter<V> {
+    async fn documents(&self, keys: BTreeSet<(TenantId, V::Key)>) -> Result<Documents<V>, Error> {
+        if keys.is_empty() {
+            return Ok(Documents::<V>::new());
+        }
+        let sql = format!(
+            "SELECT tenant, key, document FROM {} JOIN unnest($1::text[], $2::text[]) AS wanted (tenant, key)
+             USING (tenant, key) WHERE document IS NOT NULL",
+            self.generation.documents()
+        );
+        let (tenants, texts): (Vec<_>, Vec<_>) =
+            keys.into_iter().map(|(tenant, key)| (String::from(tenant), key.to_string())).unzip();
+        let client = self.lease.database.client().await?;
+        let rows = client.query(&client.prepare_cached(&sql).await?, &[&tenants, &texts]).await?;
+        let parsed = rows.iter().map(|row| {
+            let tenant = TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?;
+            let key = row.try_get::<_, &str>(1)?.parse().map_err(|_| corrupt("a key of a view is none"))?;
+            Ok(((tenant, key), serde_json::from_str(row.try_get(2)?).map_err(corrupt)?))
+        });
+        parsed.collect()
+    }
+
+    async fn write(&self, batch: Batch<V>) -> Result<(), Error> {
+        let columns = Columns::of(&batch)?;
+        let client = self.lease.database.client().await?;
+        let statement = client.prepare_cached(&self.write).await?;
+        let passed = client
+            .query_opt(
+                &statement,
+                &[
+                    &self.lease.name,
+                    &self.lease.epoch,
+                    &self.generation.id,
+                    &signed(batch.from.get()),
+                    &signed(batch.through.get()),
+                    &columns.tenants,
+                    &columns.keys,
+                    &columns.documents,
+                    &columns.moved,
+                    &columns.revisions,
+                    &columns.positions,
+                    &columns.hashes,
+                    &columns.parked,
+                    &columns.parked_tenants,
+                    &columns.parked_revisions,
+                ],
+            )
+            .await?;
+        if passed.is_none() {
+            return Err(self.refusal(&client, batch.from).await);
+        }
+        self.moved(batch.through, batch.parked);
+        Ok(())
+    }
+
+    async fn show(&self) -> Result<(), Error> {
+        let sql = format!(
+            "WITH lease AS MATERIALIZED (SELECT FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE), shown AS (
+                 UPDATE view_generations SET state = 'live' FROM lease WHERE id = $3 AND state = 'filling' RETURNING id
+             ), told AS (SELECT pg_notify('{CHANNEL}', id::text) FROM shown)
+             SELECT count(*) FROM lease LEFT JOIN told ON true"
+        );
+        let client = self.lease.database.client().await?;
+        let row = client.query_one(&sql, &[&self.lease.name, &self.lease.epoch, &self.generation.id]).await?;
+        if row.try_get::<_, i64>(0)? > 0 { Ok(()) } else { Err(Error::Fenced) }
+    }
+
+    async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
+        let mut client = self.lease.database.client().await?;
+        let transaction = client.transaction().await?;
+        let sql = format!("WITH {FENCE} SELECT FROM fence");
+        let through = signed(replayed.through.get());
+        let fenced: [&(dyn ToSql + Sync); 5] =
+            [&self.lease.name, &self.lease.epoch, &self.generation.id, &signed(0), &through];
+        if transaction.query_opt(&sql, &fenced).await?.is_none() {
+            drop(transaction);
+            return Err(self.refusal(&client, Position::START).await);
+        }
+        copy(&transaction, &self.generation, &replayed, through).await?;
+        transaction.commit().await?;
+        self.moved(replayed.through, replayed.parked);
+        Ok(())
+    }
+}
+
+/// Fills the tables of a generation that has nothing yet.
+async fn copy<V: View>(
+    transaction: &Transaction<'_>,
+    generation: &Generation,
+    replayed: &Replayed<V>,
+    through: i64,
+) -> Result<(), Error> {
+    let sql = format!("COPY {} (tenant, key, document, position) FROM STDIN BINARY", generation.documents());
+    let sink = transaction.copy_in(&sql).await?;
+    let writer = BinaryCopyInWriter::new(sink, &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8]);
+    pin_mut!(writer);
+    for (tenant, snapshot) in &replayed.tenants {
+        for (key, document) in &snapshot.documents {
+            let (key, document) = (key.to_string(), to_json(document)?);
+            writer.as_mut().write(&[&tenant.as_str(), &key, &document, &through]).await?;
+        }
+    }
+    writer.finish().await?;
+    let sql = format!("COPY {} (tenant, revision, position, hash, through) FROM STDIN BINARY", generation.tenants());
+    let sink = transaction.copy_in(&sql).await?;
+    let writer = BinaryCopyInWriter::new(sink, &[Type::TEXT, Type::INT8, Type::INT8, Type::TEXT, Type::INT8]);
+    pin_mut!(writer);
+    for (tenant, snapshot) in &replayed.tenants {
+        let Some(last) = snapshot.last else { continue };
+        let (revision, position) = (signed(last.revision.get()), signed(last.position.get()));
+        writer.as_mut().write(&[&tenant.as_str(), &revision, &position, &last.hash.to_string(), &through]).await?;
+    }
+    writer.finish().await?;
+    for Parked { tenant, stream, revision } in &replayed.parked {
+        let sql = format!("INSERT INTO {} (stream, tenant, revision) VALUES ($1, $2, $3)", generation.parked());
+        let tenant = tenant.as_ref().map(TenantId::as_str);
+        transaction.execute(&sql, &[&stream.as_str(), &tenant, &signed(revision.get())]).await?;
+    }
+    Ok(())
+}

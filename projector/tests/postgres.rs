@@ -1,0 +1,234 @@
+//! Views in PostgreSQL: the suite, and what only a database does.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
+use std::{
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
+
+use events::ids::{Position, TenantId};
+use projector::{
+    store::{
+        Batch, Error, ReadViews as _, Views as _, WriteViews as _,
+        postgres::{Database, Lease, PostgresReader, PostgresWriter, Refreshed, SchemaError, migrate},
+        suite::{Fixture, batch},
+    },
+    view::integrations::Integrations,
+};
+use servers::{postgres::Postgres, tls::Tls};
+use tokio::task::AbortHandle;
+
+static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+const TTL: Duration = Duration::from_secs(60);
+const CACHE: u64 = 1 << 20;
+
+projector::view_store_suite!(open);
+
+async fn open() -> Fixture {
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    // Queries see nothing of a view before it has caught up once.
+    writer.show().await.unwrap();
+    let (reader, follower) = reader(&database);
+    Fixture::new(reader, Arc::new(writer), follower)
+}
+
+/// An empty database with the schema.
+async fn database() -> Database {
+    let url = tokio::task::spawn_blocking(|| POSTGRES.database()).await.unwrap();
+    let database = Database::new(&url, None).unwrap();
+    migrate(&database).await.unwrap();
+    database
+}
+
+async fn writer(database: &Database, ttl: Duration) -> Option<PostgresWriter<Integrations>> {
+    let name = PostgresWriter::<Integrations>::lease_name();
+    let lease = Lease::try_take(database, &name, "a test", ttl).await.unwrap()?;
+    Some(PostgresWriter::open(lease).await.unwrap())
+}
+
+/// Ends a task when it is dropped.
+struct Following(AbortHandle);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn reader(database: &Database) -> (Arc<PostgresReader<Integrations>>, Following) {
+    let reader = Arc::new(PostgresReader::new(database.clone(), CACHE));
+    let followed = Arc::clone(&reader);
+    #[expect(clippy::disallowed_methods, reason = "a test has no drain")]
+    let task = tokio::spawn(async move { followed.follow(|_| {}).await });
+    (reader, Following(task.abort_handle()))
+}
+
+fn tenant(number: u8) -> TenantId {
+    TenantId::parse(format!("t{number}")).unwrap()
+}
+
+async fn reach(reader: &PostgresReader<Integrations>, position: u64) {
+    reader.checkpoint().wait_for(|shown| shown.get() >= position).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_schema_is_made_once_whoever_comes_first() {
+    let url = tokio::task::spawn_blocking(|| POSTGRES.database()).await.unwrap();
+    let migrations: Vec<_> = (0..4)
+        .map(|_| {
+            let database = Database::new(&url, None).unwrap();
+            async move { migrate(&database).await }
+        })
+        .collect();
+    for migrated in futures_util::future::join_all(migrations).await {
+        migrated.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_shown_before_the_view_has_caught_up_once() {
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    let reader = PostgresReader::<Integrations>::new(database, CACHE);
+    assert_eq!(reader.refresh().await.unwrap(), Refreshed::Missing);
+    assert!(matches!(reader.snapshot(&tenant(0)).await, Err(Error::Unavailable(_))));
+    writer.show().await.unwrap();
+    assert_eq!(reader.refresh().await.unwrap(), Refreshed::Through(Position::new(1)));
+    assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().documents.len(), 1);
+}
+
+#[tokio::test]
+async fn a_writer_goes_on_where_the_one_before_it_was() {
+    let database = database().await;
+    let first = writer(&database, Duration::ZERO).await.unwrap();
+    first.write(batch(0, 3, 0, 1, true)).await.unwrap();
+    let second = writer(&database, TTL).await.unwrap();
+    assert_eq!(second.checkpoint().borrow().get(), 3);
+    second.write(batch(3, 4, 0, 2, true)).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_process_has_the_lease_until_it_runs_out_or_is_given_back() {
+    let database = database().await;
+    let take = |ttl| Lease::try_take(&database, "lease", "a test", ttl);
+    let first = take(TTL).await.unwrap().unwrap();
+    assert!(take(TTL).await.unwrap().is_none());
+    first.renew().await.unwrap();
+    first.clone().release().await.unwrap();
+    let second = take(Duration::ZERO).await.unwrap().unwrap();
+    assert!(matches!(first.renew().await, Err(Error::Fenced)));
+    // Run out, and nobody has taken it over: it is still its own.
+    second.renew().await.unwrap();
+    assert!(take(TTL).await.unwrap().is_some());
+    assert!(matches!(second.renew().await, Err(Error::Fenced)));
+}
+
+#[tokio::test]
+async fn a_writer_that_wakes_up_late_writes_nothing() {
+    let database = database().await;
+    let late = writer(&database, Duration::ZERO).await.unwrap();
+    late.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    let now = writer(&database, TTL).await.unwrap();
+    // Neither where the view is, nor where it was.
+    assert!(matches!(late.write(batch(1, 2, 0, 2, true)).await, Err(Error::Fenced)));
+    assert!(matches!(late.show().await, Err(Error::Fenced)));
+    now.show().await.unwrap();
+    now.write(batch(1, 2, 0, 3, true)).await.unwrap();
+    assert!(matches!(late.write(batch(1, 2, 0, 2, true)).await, Err(Error::Fenced)));
+    let reader = PostgresReader::<Integrations>::new(database, CACHE);
+    reader.refresh().await.unwrap();
+    assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().documents.len(), 2);
+}
+
+#[tokio::test]
+async fn a_reader_shows_what_a_batch_changed_of_what_it_holds_and_loads_the_rest() {
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    let (reader, _following) = reader(&database);
+    writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    reach(&reader, 1).await;
+    let held = reader.snapshot(&tenant(0)).await.unwrap();
+    for step in 1..20_u8 {
+        let (from, is_there) = (u64::from(step), step % 5 != 0);
+        writer.write(batch(from, from + 1, step % 2, step, is_there)).await.unwrap();
+    }
+    reach(&reader, 20).await;
+    assert_eq!(held.documents.len(), 1);
+    let fresh = PostgresReader::<Integrations>::new(database, CACHE);
+    fresh.refresh().await.unwrap();
+    for number in [0, 1] {
+        let (kept, loaded) =
+            (reader.snapshot(&tenant(number)).await.unwrap(), fresh.snapshot(&tenant(number)).await.unwrap());
+        assert_eq!((kept.change(), &kept.documents), (loaded.change(), &loaded.documents));
+    }
+}
+
+#[tokio::test]
+async fn a_cold_tenant_makes_room_and_is_loaded_again() {
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    for number in 0..50 {
+        writer.write(batch(number.into(), u64::from(number) + 1, number, 1, true)).await.unwrap();
+    }
+    let reader = PostgresReader::<Integrations>::new(database, 10 * 1_024);
+    reader.refresh().await.unwrap();
+    for number in (0..50).chain(0..50) {
+        assert_eq!(reader.snapshot(&tenant(number)).await.unwrap().documents.len(), 1);
+    }
+    let held = (0..50).filter(|number| reader.held(&tenant(*number)).is_some()).count();
+    assert!((1..=25).contains(&held), "{held} of some ten for which there is room");
+}
+
+#[tokio::test]
+async fn with_the_database_away_what_is_held_is_served_and_all_is_well_when_it_is_back() {
+    let postgres = Arc::new(tokio::task::spawn_blocking(Postgres::start).await.unwrap());
+    let say = |what: fn(&Postgres)| {
+        let postgres = Arc::clone(&postgres);
+        tokio::task::spawn_blocking(move || what(&postgres))
+    };
+    let database = Database::new(&postgres.database(), None).unwrap();
+    migrate(&database).await.unwrap();
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    let (reader, _following) = reader(&database);
+    reach(&reader, 1).await;
+    let held = reader.snapshot(&tenant(0)).await.unwrap();
+    say(Postgres::stop).await.unwrap();
+    assert!(matches!(writer.write(batch(1, 2, 0, 2, true)).await, Err(Error::Unavailable(_))));
+    assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().change(), held.change());
+    assert!(matches!(reader.snapshot(&tenant(1)).await, Err(Error::Unavailable(_))));
+    say(Postgres::start_again).await.unwrap();
+    writer.write(batch(1, 2, 0, 2, true)).await.unwrap();
+    reach(&reader, 2).await;
+    assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().documents.len(), 2);
+    assert!(reader.snapshot(&tenant(1)).await.unwrap().documents.is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_batch_is_shown_too() {
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    let (reader, _following) = reader(&database);
+    writer.write(Batch::empty(Position::START, Position::new(7))).await.unwrap();
+    reach(&reader, 7).await;
+}
+
+#[tokio::test]
+async fn over_tls_a_server_is_trusted_that_a_known_authority_signed_and_no_other() {
+    let tls = Tls::make();
+    let (certificate, key) = (tls.certificate.clone(), tls.key.clone());
+    let start = move || Postgres::start_with_tls(&certificate, &key);
+    let postgres = tokio::task::spawn_blocking(start).await.unwrap();
+    let url = format!("{}?sslmode=require", postgres.database());
+    let trusting = Database::new(&url, Some(&tls.authority)).unwrap();
+    migrate(&trusting).await.unwrap();
+    let other = Tls::make();
+    let doubting = Database::new(&url, Some(&other.authority)).unwrap();
+    assert!(matches!(migrate(&doubting).await, Err(SchemaError::Store(Error::Unavailable(_)))));
+}
