@@ -29,6 +29,7 @@ use crate::{
 };
 
 pub mod file;
+pub mod follower;
 pub mod import;
 pub mod keys;
 mod reader;
@@ -114,13 +115,35 @@ impl SqliteStore {
         let readers = Arc::new(Readers::new(path));
         Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, recent, head, health, _lock: lock })
     }
+}
 
-    async fn read<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Readers) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        read_blocking(Arc::clone(&self.readers), read).await
+/// Reads a stream, once what a commit beyond the head took away is shown to be gone.
+async fn read_stream(
+    readers: &Arc<Readers>,
+    mut head: watch::Receiver<Position>,
+    stream: &StreamName,
+    direction: Direction,
+    max: usize,
+) -> Result<Vec<RecordedEvent>, Error> {
+    loop {
+        let (stream, shown) = (stream.clone(), *head.borrow_and_update());
+        let read = move |readers: &Readers| readers.read_stream(&stream, direction, max, shown);
+        if let Some(events) = read_blocking(Arc::clone(readers), read).await? {
+            return Ok(events);
+        }
+        head.changed().await.map_err(|_| gone())?;
     }
+}
+
+async fn read_all(
+    readers: &Arc<Readers>,
+    head: Position,
+    after: Position,
+    kinds: &[Kind],
+    max: usize,
+) -> Result<Page, Error> {
+    let kinds = kinds.to_vec();
+    read_blocking(Arc::clone(readers), move |readers| readers.read_all(after, &kinds, max, head)).await
 }
 
 async fn read_blocking<T: Send + 'static>(
@@ -177,20 +200,12 @@ impl EventStore for SqliteStore {
         direction: Direction,
         max: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
-        let mut head = self.head.clone();
-        loop {
-            let (stream, shown) = (stream.clone(), *head.borrow_and_update());
-            let events = self.read(move |readers| readers.read_stream(&stream, direction, max, shown)).await?;
-            if let Some(events) = events {
-                return Ok(events);
-            }
-            head.changed().await.map_err(|_| gone())?;
-        }
+        read_stream(&self.readers, self.head.clone(), stream, direction, max).await
     }
 
     async fn read_all(&self, after: Position, kinds: &[Kind], max: usize) -> Result<Page, Error> {
-        let (kinds, head) = (kinds.to_vec(), *self.head.borrow());
-        self.read(move |readers| readers.read_all(after, &kinds, max, head)).await
+        let head = *self.head.borrow();
+        read_all(&self.readers, head, after, kinds, max).await
     }
 
     fn subscribe(&self, after: Position, kinds: &[Kind]) -> Box<dyn Subscription> {
