@@ -23,6 +23,12 @@ pub(crate) struct Cli {
 pub(crate) enum Verb {
     /// Run the service, everything in one process
     Serve(Serve),
+    /// Run the role that takes commands and writes the log
+    Command(Command),
+    /// Run the role that makes views of the log, in PostgreSQL; of many that run, one works
+    Projector(Projector),
+    /// Run the role that answers reads from the views in PostgreSQL
+    Query(Query),
     /// Mint a token; it is the last line of the output
     Token(Token),
     /// Look after the master keys
@@ -136,22 +142,83 @@ pub(crate) enum Shell {
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
     #[command(flatten)]
-    pub(crate) data: Data,
-    #[command(flatten)]
-    pub(crate) provider: Provider,
+    pub(crate) identity: Identity,
     /// Where to listen
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+}
+
+/// Options of `command`.
+#[derive(Debug, Args)]
+pub(crate) struct Command {
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Where to listen
+    #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) writing: Writing,
+}
+
+/// Options of `projector`.
+#[derive(Debug, Args)]
+pub(crate) struct Projector {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    /// Where to listen, for health and metrics only
+    #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) postgres: Postgres,
+}
+
+/// Options of `query`.
+#[derive(Debug, Args)]
+pub(crate) struct Query {
+    #[command(flatten)]
+    pub(crate) identity: Identity,
+    /// Where to listen
+    #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) http: Http,
+    #[command(flatten)]
+    pub(crate) postgres: Postgres,
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// Mebibytes that tenants may take, which are loaded from PostgreSQL on first use
+    #[arg(long, env = "INTEGRATIONS_VIEW_CACHE_MIB", value_name = "MIB", default_value_t = 512)]
+    pub(crate) view_cache_mib: u64,
+}
+
+/// Whose tokens are trusted.
+#[derive(Debug, Args)]
+pub(crate) struct Identity {
+    #[command(flatten)]
+    pub(crate) data: Data,
+    #[command(flatten)]
+    pub(crate) provider: Provider,
+}
+
+/// Options of everything that answers requests.
+#[derive(Debug, Args)]
+pub(crate) struct Http {
     /// Where to serve /metrics instead
     #[arg(long, env = "INTEGRATIONS_METRICS_LISTEN", value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
     /// A front end elsewhere, by its origin (scheme, host, port); may be repeated
     #[arg(long, env = "INTEGRATIONS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub(crate) cors_origin: Vec<HeaderValue>,
-    /// The master keys, one `<id> <base64>` a line, the last active [default: master.key in the data directory, made
-    /// when it is not there]
-    #[arg(long, env = "INTEGRATIONS_MASTER_KEY_FILE", value_name = "FILE")]
-    pub(crate) master_key_file: Option<PathBuf>,
     /// A proxy, as an address or network, whose word on the client's address is taken; may be repeated
     #[arg(long, env = "INTEGRATIONS_TRUSTED_PROXY", value_name = "NET", value_delimiter = ',', value_parser = network)]
     pub(crate) trusted_proxy: Vec<IpNet>,
@@ -161,12 +228,41 @@ pub(crate) struct Serve {
     /// Requests that wait for a position; the next is 503
     #[arg(long, env = "INTEGRATIONS_MAX_WAITING", value_name = "N", default_value_t = limits::WAITING_MAX)]
     pub(crate) max_waiting: usize,
+}
+
+/// Options of what takes commands.
+#[derive(Debug, Args)]
+pub(crate) struct Writing {
+    /// The master keys, one `<id> <base64>` a line, the last active [default: master.key in the data directory, made
+    /// when it is not there]
+    #[arg(long, env = "INTEGRATIONS_MASTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) master_key_file: Option<PathBuf>,
     /// Mebibytes that the folded states of integrations may take, which commands are decided on
     #[arg(long, env = "INTEGRATIONS_STATE_CACHE_MIB", value_name = "MIB", default_value_t = 64)]
     pub(crate) state_cache_mib: u64,
+}
+
+/// Options of what answers reads.
+#[derive(Debug, Args)]
+pub(crate) struct Reading {
     /// Mebibytes that what reads make may take: who sees what, and bodies as they are sent
     #[arg(long, env = "INTEGRATIONS_READ_CACHE_MIB", value_name = "MIB", default_value_t = 48)]
     pub(crate) read_cache_mib: u64,
+}
+
+/// Where the views are.
+#[derive(Debug, Args)]
+pub(crate) struct Postgres {
+    /// The database of the views: a URL, or keywords and values. TLS is used for every host but this one
+    #[arg(long, env = "INTEGRATIONS_POSTGRES", value_name = "URL", hide_env_values = true)]
+    pub(crate) postgres: String,
+    /// A file with the password, so that the URL need not have it
+    #[arg(long, env = "INTEGRATIONS_POSTGRES_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) postgres_password_file: Option<PathBuf>,
+    /// The certificates of the authorities that may have signed the server's (PEM) [default: those that the system
+    /// trusts]
+    #[arg(long, env = "INTEGRATIONS_POSTGRES_CA", value_name = "FILE")]
+    pub(crate) postgres_ca: Option<PathBuf>,
 }
 
 /// Options of `token`.

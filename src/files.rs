@@ -7,9 +7,21 @@ use std::{
 
 use anyhow::Context as _;
 use events::{durable, seal::MasterKeys};
+use projector::store::postgres::Database;
 use web::bearer::TokenKey;
 
-use crate::cli::Data;
+use crate::cli::{Data, Postgres};
+
+/// The database of the views. Nothing is connected yet.
+pub(crate) fn database(options: &Postgres) -> anyhow::Result<Database> {
+    let password = options.postgres_password_file.as_ref().map(|path| {
+        let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
+        text.with_context(|| format!("password file {}", path.display()))
+    });
+    let password = password.transpose()?;
+    let password = password.as_ref().map(|text| text.trim_end_matches(['\r', '\n']));
+    Ok(Database::new(&options.postgres, password, options.postgres_ca.as_deref())?)
+}
 
 /// The key that signs tokens; made when there is none in the data directory.
 pub(crate) fn token_key(data: &Data) -> anyhow::Result<TokenKey> {

@@ -13,8 +13,10 @@ mod keys;
 mod listen;
 mod progress;
 mod provider;
+mod roles;
 mod root;
 mod serve;
+mod service;
 mod telemetry;
 mod token;
 mod transfer;
@@ -38,6 +40,9 @@ enum Failure {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Serve(options) => serve::run(&options),
+        Verb::Command(options) => roles::command::run(&options),
+        Verb::Projector(options) => roles::projector::run(&options),
+        Verb::Query(options) => roles::query::run(&options),
         Verb::Token(options) => token::run(&options),
         Verb::Export(options) => transfer::export(&options),
         Verb::Import(options) => transfer::import(&options),

@@ -16,7 +16,7 @@ use crate::cli;
 
 /// The provider, if there is one. The keys of a file are read at once, those of a URL by [`Provider::run`].
 pub(crate) async fn of(
-    options: &cli::Serve,
+    options: &cli::Identity,
     readiness: &Arc<Readiness>,
     metrics: &Arc<Metrics>,
 ) -> anyhow::Result<Option<Arc<Provider>>> {

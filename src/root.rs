@@ -10,7 +10,7 @@ use axum::{
 };
 use events::store::{EventStore, Health};
 use http::header;
-use projector::{store::ReadViews, view::integrations::Integrations};
+use projector::{store::Views, view::integrations::Integrations};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     conditional::JSON,
@@ -22,14 +22,41 @@ use web::{
     readiness::Readiness,
 };
 
+use crate::service::Service;
+
 /// What health and metrics are told from.
 #[derive(Debug, Clone)]
 pub(crate) struct Root {
     pub(crate) store: Arc<dyn EventStore>,
-    pub(crate) views: Arc<dyn ReadViews<Integrations>>,
+    /// What is shown; a process that shows nothing has none.
+    pub(crate) views: Option<Arc<dyn Views<Integrations>>>,
+    /// Whether it is of no use without the log.
+    pub(crate) writes_log: bool,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) load: Arc<Load>,
     pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Root {
+    /// What a process is told from that needs the log.
+    pub(crate) fn of(
+        service: &Service,
+        store: &Arc<dyn EventStore>,
+        views: Option<Arc<dyn Views<Integrations>>>,
+    ) -> Self {
+        Self {
+            store: Arc::clone(store),
+            views,
+            writes_log: true,
+            readiness: Arc::clone(&service.readiness),
+            load: Arc::clone(&service.load),
+            metrics: Arc::clone(&service.metrics),
+        }
+    }
+
+    fn parked(&self) -> usize {
+        self.views.as_ref().map_or(0, |views| views.parked().len())
+    }
 }
 
 /// Health and the page of the documentation.
@@ -90,10 +117,10 @@ async fn livez(_: Incoming) -> &'static str {
 async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem> {
     root.readiness.check()?;
     match *root.store.health().borrow() {
-        Health::Ready => Ok(ready(root.views.parked().len())),
-        Health::Failing | Health::Lost => {
+        Health::Failing | Health::Lost if root.writes_log => {
             Err(Problem::retry_after(Kind::NotReady, "Not ready: the event log cannot be written.", 1))
         }
+        Health::Ready | Health::Failing | Health::Lost => Ok(ready(root.parked())),
     }
 }
 
@@ -111,10 +138,12 @@ fn ready(parked: usize) -> String {
     responses((status = 200, description = "The metrics", content_type = "application/openmetrics-text", body = String))
 )]
 async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
-    let (head, checkpoint) = (root.store.head().borrow().get(), root.views.checkpoint().borrow().get());
+    let head = root.store.head().borrow().get();
     root.metrics.log_position.set(head);
-    root.metrics.projection_lag.set(head.saturating_sub(checkpoint));
-    root.metrics.parked_streams.set(root.views.parked().len() as u64);
+    if let Some(views) = &root.views {
+        root.metrics.projection_lag.set(head.saturating_sub(views.checkpoint().borrow().get()));
+    }
+    root.metrics.parked_streams.set(root.parked() as u64);
     root.metrics.requests_in_flight.set(i64::try_from(root.load.in_flight()).unwrap_or(i64::MAX));
     root.metrics.requests_waiting.set(i64::try_from(root.load.waiting()).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], root.metrics.render()).into_response()

@@ -155,12 +155,14 @@ fn the_domain_is_pure() {
 
 #[test]
 fn each_technology_stays_in_its_room() {
-    let rooms: [(&str, &[&str]); 5] = [
+    let rooms: [(&str, &[&str]); 7] = [
         ("axum::", &["web/src/", "command/src/routes", "query/src/routes", "src/"]),
         ("rusqlite", &["events/src/store/sqlite"]),
-        ("SqliteStore", &["events/src/store/sqlite", "src/serve.rs"]),
+        ("SqliteStore", &["events/src/store/sqlite", "src/serve.rs", "src/roles/"]),
         ("MemoryViews", &["projector/src/store/memory.rs", "src/serve.rs"]),
         ("jsonwebtoken", &["web/src/bearer"]),
+        ("tokio_postgres", &["projector/src/store/postgres"]),
+        ("deadpool", &["projector/src/store/postgres"]),
     ];
     for path in sources() {
         let (name, text) = (relative(&path), read(&path));

@@ -14,4 +14,4 @@ pub mod slug;
 pub use handler::{Clock, Handler, Settings};
 pub use janitor::{rewrap::Rewrapper, run_janitor};
 pub use keys::{KeyCheckError, KeyFile, KeyRing, active_of_running, check_master_keys};
-pub use routes::router;
+pub use routes::{description, router};

@@ -13,6 +13,7 @@ use events::{
     store::Error as StoreError,
 };
 use http::{HeaderValue, StatusCode, header};
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     body::parse_json,
@@ -37,6 +38,16 @@ type Commands = State<Arc<Handler>>;
 
 /// The write routes.
 pub fn router(handler: Arc<Handler>) -> OpenApiRouter {
+    routes().with_state(handler)
+}
+
+/// What the write routes are, for a process that does not serve them.
+#[must_use]
+pub fn description() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Arc<Handler>> {
     OpenApiRouter::new()
         .routes(routes!(create))
         .routes(routes!(update, delete))
@@ -45,7 +56,6 @@ pub fn router(handler: Arc<Handler>) -> OpenApiRouter {
         .routes(routes!(set_tags))
         .routes(routes!(add_tag, remove_tag))
         .routes(routes!(icon::set, icon::remove))
-        .with_state(handler)
 }
 
 /// Create an integration

@@ -36,7 +36,7 @@ async fn open() -> Fixture {
 /// An empty database with the schema.
 async fn database() -> Database {
     let url = tokio::task::spawn_blocking(|| POSTGRES.database()).await.unwrap();
-    let database = Database::new(&url, None).unwrap();
+    let database = Database::new(&url, None, None).unwrap();
     migrate(&database).await.unwrap();
     database
 }
@@ -77,7 +77,7 @@ async fn the_schema_is_made_once_whoever_comes_first() {
     let url = tokio::task::spawn_blocking(|| POSTGRES.database()).await.unwrap();
     let migrations: Vec<_> = (0..4)
         .map(|_| {
-            let database = Database::new(&url, None).unwrap();
+            let database = Database::new(&url, None, None).unwrap();
             async move { migrate(&database).await }
         })
         .collect();
@@ -190,7 +190,7 @@ async fn with_the_database_away_what_is_held_is_served_and_all_is_well_when_it_i
         let postgres = Arc::clone(&postgres);
         tokio::task::spawn_blocking(move || what(&postgres))
     };
-    let database = Database::new(&postgres.database(), None).unwrap();
+    let database = Database::new(&postgres.database(), None, None).unwrap();
     migrate(&database).await.unwrap();
     let writer = writer(&database, TTL).await.unwrap();
     writer.show().await.unwrap();
@@ -226,9 +226,9 @@ async fn over_tls_a_server_is_trusted_that_a_known_authority_signed_and_no_other
     let start = move || Postgres::start_with_tls(&certificate, &key);
     let postgres = tokio::task::spawn_blocking(start).await.unwrap();
     let url = format!("{}?sslmode=require", postgres.database());
-    let trusting = Database::new(&url, Some(&tls.authority)).unwrap();
+    let trusting = Database::new(&url, None, Some(&tls.authority)).unwrap();
     migrate(&trusting).await.unwrap();
     let other = Tls::make();
-    let doubting = Database::new(&url, Some(&other.authority)).unwrap();
+    let doubting = Database::new(&url, None, Some(&other.authority)).unwrap();
     assert!(matches!(migrate(&doubting).await, Err(SchemaError::Store(Error::Unavailable(_)))));
 }

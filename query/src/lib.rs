@@ -8,4 +8,4 @@ mod routes;
 mod search;
 
 pub use read::{Queries, Settings};
-pub use routes::router;
+pub use routes::{description, router};

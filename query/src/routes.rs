@@ -16,7 +16,7 @@ use events::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     conditional::{Conditional, HAL, JSON, Shape, add_cache_headers},
@@ -45,7 +45,17 @@ type Read = State<Arc<Queries>>;
 
 /// The read routes, and those of the contract that come with a later release.
 pub fn router(queries: Arc<Queries>) -> OpenApiRouter {
-    let built = OpenApiRouter::new()
+    routes().with_state(queries)
+}
+
+/// What the read routes are, for a process that does not serve them.
+#[must_use]
+pub fn description() -> OpenApi {
+    routes().into_openapi()
+}
+
+fn routes() -> OpenApiRouter<Arc<Queries>> {
+    OpenApiRouter::new()
         .routes(routes!(list))
         .routes(routes!(flat_list))
         .routes(routes!(library))
@@ -58,8 +68,7 @@ pub fn router(queries: Arc<Queries>) -> OpenApiRouter {
         .routes(routes!(access))
         .routes(routes!(drivers))
         .routes(routes!(me))
-        .with_state(Arc::clone(&queries));
-    built.merge(not_built::router(queries))
+        .merge(not_built::routes())
 }
 
 /// What an answer is about to show.

@@ -141,7 +141,8 @@ fn applies(kind: Kind, path: &str, method: &str, has_body: bool, is_not_built: b
         Kind::Invalid => is_write && (has_body || method == "put"),
         Kind::IdTaken | Kind::KeyReused => method == "post" && path == "/api/integrations",
         Kind::NotReady => path == "/readyz",
-        Kind::MethodNotAllowed | Kind::NotBuilt => false,
+        // A client behind the proxy meets no role that is not the right one.
+        Kind::MethodNotAllowed | Kind::Misdirected | Kind::NotBuilt => false,
     }
 }
 

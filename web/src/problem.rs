@@ -79,6 +79,8 @@ kinds! {
     KeyReused = "key-reused", UNPROCESSABLE_ENTITY, "The idempotency key was used for another request";
     /// There are more requests in flight than the service takes.
     TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS, "Too many requests at once";
+    /// Another role of the service answers this.
+    Misdirected = "misdirected", MISDIRECTED_REQUEST, "Another role of the service answers this";
     /// The service is at fault.
     Internal = "internal", INTERNAL_SERVER_ERROR, "The service failed";
     /// The route is part of the contract, and comes with a later release.

@@ -12,10 +12,14 @@ pub enum Part {
     Views = 1,
     /// The identity provider's keys.
     TokenKeys = 2,
+    /// The database of the views.
+    ViewStore = 4,
+    /// The view of this release's version, in that database.
+    View = 8,
 }
 
 impl Part {
-    const ALL: [Self; 2] = [Self::Views, Self::TokenKeys];
+    const ALL: [Self; 4] = [Self::Views, Self::TokenKeys, Self::ViewStore, Self::View];
 
     /// 503, naming the part.
     #[must_use]
@@ -23,6 +27,8 @@ impl Part {
         let state = match self {
             Self::Views => "the views are being replayed from the log",
             Self::TokenKeys => "the token keys cannot be fetched",
+            Self::ViewStore => "the database of the views cannot be reached",
+            Self::View => "no projector has made the view of this release yet",
         };
         Problem::retry_after(Kind::NotReady, format!("Not ready yet: {state}."), 1)
     }
@@ -65,6 +71,9 @@ mod tests {
         readiness.set_ready(Part::Views);
         assert!(readiness.check().is_err());
         readiness.set_ready(Part::TokenKeys);
+        readiness.set_ready(Part::ViewStore);
+        assert!(readiness.check().is_err());
+        readiness.set_ready(Part::View);
         assert!(readiness.check().is_ok());
         assert!(Readiness::waiting_for(&[]).check().is_ok());
     }

@@ -77,7 +77,7 @@ not_built_of_integration! {
     revert: post "/api/integrations/{id}/revert", "History";
 }
 
-pub(super) fn router(queries: Arc<Queries>) -> OpenApiRouter {
+pub(super) fn routes() -> OpenApiRouter<Arc<Queries>> {
     OpenApiRouter::new()
         .routes(routes!(start_session, end_session))
         .routes(routes!(settings, set_settings))
@@ -91,5 +91,4 @@ pub(super) fn router(queries: Arc<Queries>) -> OpenApiRouter {
         .routes(routes!(account))
         .routes(routes!(history))
         .routes(routes!(revert))
-        .with_state(queries)
 }

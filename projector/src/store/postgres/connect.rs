@@ -55,13 +55,17 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// Reads a connection string (a URL, or keywords and values). Nothing is connected yet. Certificates are trusted that
-    /// the authorities in a file (PEM) signed, or else those that the system trusts.
+    /// Reads a connection string (a URL, or keywords and values), with the password if it is not in there. Nothing is
+    /// connected yet. Certificates are trusted that the authorities in a file (PEM) signed, or else those that the system
+    /// trusts.
     ///
     /// # Errors
     /// See [`ConfigError`].
-    pub fn new(url: &str, authorities: Option<&Path>) -> Result<Self, ConfigError> {
+    pub fn new(url: &str, password: Option<&str>, authorities: Option<&Path>) -> Result<Self, ConfigError> {
         let mut config = Config::from_str(url).map_err(ConfigError::Url)?;
+        if let Some(password) = password {
+            config.password(password);
+        }
         config.connect_timeout(TIMEOUT).application_name("integrations");
         if config.get_ssl_mode() == SslMode::Prefer && !config.get_hosts().iter().all(is_here) {
             config.ssl_mode(SslMode::Require);

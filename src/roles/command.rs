@@ -1,0 +1,38 @@
+//! `integrations command`: takes commands, writes the log, knows no views.
+
+use std::sync::Arc;
+
+use command::{Clock, run_janitor};
+use events::store::{EventStore, sqlite::SqliteStore};
+
+use super::{elsewhere, greet};
+use crate::{
+    Failure, cli,
+    root::Root,
+    serve::{Commands, now},
+    service::{self, Service, Trust},
+};
+
+/// Runs the role until it is told to stop.
+pub(crate) fn run(options: &cli::Command) -> Result<(), Failure> {
+    service::run(command(options))
+}
+
+async fn command(options: &cli::Command) -> Result<(), Failure> {
+    let service = Service::new(&options.http, &service::with_tokens(&[], &options.identity))?;
+    let provider = service.provider(&options.identity).await?;
+    let data_dir = &options.identity.data.data_dir;
+    let store = SqliteStore::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+    let store: Arc<dyn EventStore> = Arc::new(store);
+    let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
+    let trust = Trust::of(&options.identity, provider.as_ref())?;
+    let listeners = service.bind(options.listen, &options.http).await?;
+    let address = listeners.address;
+    let root = Root::of(&service, &store, None);
+    let api = commands.router(&service).merge(elsewhere(query::description(), "This process takes commands only."));
+    service.answer(&options.http, listeners, Some(trust.tokens), root, api);
+    commands.look_after(&service);
+    service.tasks.spawn(run_janitor(Arc::clone(&store), Clock(now), service.stop.clone()));
+    greet("command", address);
+    service.run(&*store).await
+}

@@ -1,0 +1,164 @@
+//! `integrations projector`: makes views of the log in PostgreSQL. Of many that run, one has the lease and works; the
+//! others stand by.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use events::{ids::Position, store::EventStore};
+use projector::{
+    runner::{self, Progress},
+    store::{
+        Error as ViewError, ParkedStreams, Views,
+        postgres::{Database, Lease, PostgresWriter, SchemaError, migrate},
+    },
+    view::integrations::Integrations,
+};
+use tokio::sync::watch;
+use utoipa_axum::router::OpenApiRouter;
+use web::readiness::{Part, Readiness};
+
+use super::{greet, query::follow};
+use crate::{
+    Failure, cli, files,
+    root::Root,
+    service::{self, Service},
+};
+
+/// How long a projector that says nothing keeps its lease.
+const LEASE: Duration = Duration::from_secs(5);
+/// How often one that stands by looks whether it may work, and how long what is away is left alone.
+const TRY_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs the role until it is told to stop.
+pub(crate) fn run(options: &cli::Projector) -> Result<(), Failure> {
+    service::run(projector(options))
+}
+
+async fn projector(options: &cli::Projector) -> Result<(), Failure> {
+    let service = Service::new(&options.http, &[Part::ViewStore, Part::Views])?;
+    let database = files::database(&options.postgres).map_err(Failure::Configuration)?;
+    let store = follow(&options.log.data_dir)?;
+    let listeners = service.bind(options.listen, &options.http).await?;
+    let address = listeners.address;
+    let progress = Arc::new(Fed::default());
+    let views: Arc<dyn Views<Integrations>> = progress.clone();
+    let root = Root::of(&service, &store, Some(views));
+    service.answer(&options.http, listeners, None, root, OpenApiRouter::new());
+    let (readiness, ended) = (Arc::clone(&service.readiness), service.ended());
+    let feeder = Feeder { store: Arc::clone(&store), database, progress, readiness };
+    let stop = service.stop.clone();
+    service.tasks.spawn(async move {
+        if let Err(error) = feeder.feed(&stop).await {
+            ended.send_replace(Some(Arc::new(error)));
+        }
+    });
+    greet("projector", address);
+    service.run(&*store).await
+}
+
+/// How far the view is, as this process knows.
+#[derive(Debug, Default)]
+struct Fed {
+    checkpoint: watch::Sender<Position>,
+    parked: ArcSwap<ParkedStreams>,
+}
+
+impl Views<Integrations> for Fed {
+    fn checkpoint(&self) -> watch::Receiver<Position> {
+        self.checkpoint.subscribe()
+    }
+
+    fn parked(&self) -> Arc<ParkedStreams> {
+        self.parked.load_full()
+    }
+}
+
+struct Feeder {
+    store: Arc<dyn EventStore>,
+    database: Database,
+    progress: Arc<Fed>,
+    readiness: Arc<Readiness>,
+}
+
+impl Feeder {
+    /// Feeds the view whenever it is this process's turn, until the service stops.
+    async fn feed(&self, stop: &tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
+        let mut told = None;
+        loop {
+            let result = self.turn(stop).await;
+            if stop.is_cancelled() {
+                return Ok(());
+            }
+            match result {
+                Ok(()) => told = None,
+                Err(error) if error.is::<SchemaError>() && !is_away(&error) => return Err(error),
+                Err(error) => {
+                    // What is away for long is told once.
+                    let text = format!("{error:#}");
+                    if told.as_ref() != Some(&text) {
+                        tracing::error!(error = text, "the view cannot be fed; trying again");
+                        told = Some(text);
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(TRY_EVERY) => {}
+                () = stop.cancelled() => return Ok(()),
+            }
+        }
+    }
+
+    /// Takes the lease if it is free, and feeds the view while it has it.
+    async fn turn(&self, stop: &tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
+        migrate(&self.database).await?;
+        self.readiness.set_ready(Part::ViewStore);
+        let name = PostgresWriter::<Integrations>::lease_name();
+        let holder = format!("process {}", std::process::id());
+        let Some(lease) = Lease::try_take(&self.database, &name, &holder, LEASE).await? else {
+            // It is there to take over, and ready for that.
+            self.readiness.set_ready(Part::Views);
+            return Ok(());
+        };
+        tracing::info!(lease = name, "feeding the view");
+        let ended = tokio::select! {
+            ended = self.work(lease.clone()) => ended,
+            error = lease.keep() => error.into(),
+            () = stop.cancelled() => {
+                lease.release().await?;
+                return Ok(());
+            }
+        };
+        Err(ended)
+    }
+
+    async fn work(&self, lease: Lease) -> anyhow::Error {
+        let writer = match PostgresWriter::<Integrations>::open(lease).await {
+            Ok(writer) => writer,
+            Err(error) => return error.into(),
+        };
+        let started = Instant::now();
+        let tell = |progress| {
+            self.progress.parked.store(writer.parked());
+            match progress {
+                Progress::Replaying(_) => {}
+                Progress::Reached(position) => drop(self.progress.checkpoint.send_replace(position)),
+                Progress::CaughtUp => {
+                    self.progress.checkpoint.send_replace(*writer.checkpoint().borrow());
+                    self.readiness.set_ready(Part::Views);
+                    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    tracing::info!(position = writer.checkpoint().borrow().get(), duration_ms = ms, "caught up");
+                }
+            }
+        };
+        let Err(error) = runner::run::<Integrations>(&*self.store, &writer, tell).await;
+        error.into()
+    }
+}
+
+/// Whether it is only that the database is away.
+fn is_away(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<SchemaError>(), Some(SchemaError::Store(ViewError::Unavailable(_))))
+}

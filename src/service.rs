@@ -1,0 +1,200 @@
+//! What every role is around its own work: signals, listeners, the door, health, and an end that drains.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::{Context as _, anyhow};
+use events::store::{EventStore, Health};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::watch,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use utoipa_axum::router::OpenApiRouter;
+use web::{
+    bearer::{TokenKey, Tokens, provider::Provider},
+    client::TrustedProxies,
+    layers::Stack,
+    load::Load,
+    metrics::Metrics,
+    openapi,
+    readiness::{Part, Readiness},
+};
+
+use crate::{
+    Failure, cli, files, listen, provider,
+    root::{self, Root},
+    telemetry,
+    token::now_seconds,
+};
+
+/// A process of the service.
+pub(crate) struct Service {
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) load: Arc<Load>,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stop: CancellationToken,
+    ended: watch::Sender<Option<Arc<anyhow::Error>>>,
+    signals: Signals,
+}
+
+/// Whose tokens are taken.
+pub(crate) struct Trust {
+    pub(crate) tokens: Arc<Tokens>,
+    /// The service's own key, unless a provider signs.
+    pub(crate) key: Option<Arc<TokenKey>>,
+}
+
+/// Where it listens.
+pub(crate) struct Listeners {
+    requests: TcpListener,
+    metrics: Option<TcpListener>,
+    pub(crate) address: SocketAddr,
+}
+
+/// What tells the service to stop: listened to before it serves anybody, so that no end is a rough one.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// Runs a role until it ends.
+pub(crate) fn run(role: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let _flush = telemetry::init();
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Service(error.into()))?;
+    runtime.block_on(role)
+}
+
+impl Service {
+    /// One that is not ready before each of these parts is.
+    pub(crate) fn new(http: &cli::Http, waits_for: &[Part]) -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::Service(error.into()));
+        let signals =
+            Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? };
+        Ok(Self {
+            readiness: Arc::new(Readiness::waiting_for(waits_for)),
+            metrics: Arc::default(),
+            load: Load::new(http.max_in_flight, http.max_waiting),
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            ended: watch::Sender::new(None),
+            signals,
+        })
+    }
+
+    /// The provider of tokens that the options name, whose keys are kept up from now on.
+    pub(crate) async fn provider(&self, options: &cli::Identity) -> Result<Option<Arc<Provider>>, Failure> {
+        let provider = provider::of(options, &self.readiness, &self.metrics).await.map_err(Failure::Configuration)?;
+        if let Some(provider) = provider.clone() {
+            let stop = self.stop.clone();
+            self.tasks.spawn(async move { provider.run(stop).await });
+        }
+        Ok(provider)
+    }
+
+    /// Binds what it listens on.
+    pub(crate) async fn bind(&self, address: SocketAddr, http: &cli::Http) -> Result<Listeners, Failure> {
+        let requests = bind(address).await?;
+        let address = requests.local_addr().map_err(|error| Failure::Service(error.into()))?;
+        let metrics = match http.metrics_listen {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Listeners { requests, metrics, address })
+    }
+
+    /// Answers requests from now on.
+    pub(crate) fn answer(
+        &self,
+        http: &cli::Http,
+        listeners: Listeners,
+        tokens: Option<Arc<Tokens>>,
+        root: Root,
+        api: OpenApiRouter,
+    ) {
+        let stack = Stack {
+            tokens,
+            load: Arc::clone(&self.load),
+            readiness: Arc::clone(&self.readiness),
+            metrics: Arc::clone(&self.metrics),
+            trusted_proxies: TrustedProxies(http.trusted_proxy.clone()),
+            cors_origins: http.cors_origin.clone(),
+        };
+        let mut api = api.merge(root::router(root.clone()));
+        if let Some(listener) = listeners.metrics {
+            let door = stack.clone().wrap(root::metrics_router(root).into());
+            self.tasks.spawn(listen::serve(listener, door, self.tasks.clone(), self.stop.clone()));
+        } else {
+            api = api.merge(root::metrics_router(root));
+        }
+        let (router, mut description) = api.split_for_parts();
+        description.merge(root::openapi_routes().into_openapi());
+        let description = openapi::describe(description, env!("CARGO_PKG_VERSION"));
+        let door = stack.wrap(router.merge(root::openapi_router(description)));
+        self.tasks.spawn(listen::serve(listeners.requests, door, self.tasks.clone(), self.stop.clone()));
+    }
+
+    /// Does something beside the requests, until it ends or the service stops.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Where a part tells that it cannot go on, which ends the process.
+    pub(crate) fn ended(&self) -> watch::Sender<Option<Arc<anyhow::Error>>> {
+        self.ended.clone()
+    }
+
+    /// Serves until a signal says stop, or something cannot go on; then drains.
+    pub(crate) async fn run(mut self, store: &dyn EventStore) -> Result<(), Failure> {
+        let (mut health, mut ended) = (store.health(), self.ended.subscribe());
+        let outcome = tokio::select! {
+            _ = self.signals.terminate.recv() => Ok(()),
+            _ = self.signals.interrupt.recv() => Ok(()),
+            _ = health.wait_for(|health| *health == Health::Lost) => {
+                Err(Failure::Service(anyhow!("the event log cannot tell any more what is durable")))
+            }
+            failed = ended.wait_for(Option::is_some) => {
+                let error = failed.ok().and_then(|error| error.clone());
+                let error = error.map_or_else(|| anyhow!("a part of the service has ended"), |error| anyhow!("{error:#}"));
+                Err(Failure::Service(error))
+            }
+        };
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        if outcome.is_ok() {
+            tracing::info!("stopped");
+        }
+        outcome
+    }
+}
+
+/// The parts that a role waits for which takes these tokens.
+pub(crate) fn with_tokens(parts: &[Part], options: &cli::Identity) -> Vec<Part> {
+    let keys = options.provider.jwks.is_some().then_some(Part::TokenKeys);
+    parts.iter().copied().chain(keys).collect()
+}
+
+impl Trust {
+    /// Whose tokens are trusted: a provider's, or else those that are signed with a key of the service's own, made at
+    /// first start.
+    pub(crate) fn of(options: &cli::Identity, provider: Option<&Arc<Provider>>) -> Result<Self, Failure> {
+        if let Some(provider) = provider {
+            return Ok(Self { tokens: Arc::new(Tokens::issued_by(Arc::clone(provider), now_seconds)), key: None });
+        }
+        let key = Arc::new(files::token_key(&options.data).map_err(Failure::Configuration)?);
+        Ok(Self { tokens: Arc::new(Tokens::signed_with(Arc::clone(&key), now_seconds)), key: Some(key) })
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address}")).map_err(Failure::Configuration)
+}
