@@ -29,6 +29,9 @@ pub(crate) enum Verb {
     Projector(Projector),
     /// Run the role that answers reads from the views in PostgreSQL
     Query(Query),
+    /// Look after the views in PostgreSQL
+    #[command(subcommand)]
+    Views(Views),
     /// Mint a token; it is the last line of the output
     Token(Token),
     /// Look after the master keys
@@ -199,6 +202,49 @@ pub(crate) struct Query {
     /// Mebibytes that tenants may take, which are loaded from PostgreSQL on first use
     #[arg(long, env = "INTEGRATIONS_VIEW_CACHE_MIB", value_name = "MIB", default_value_t = 512)]
     pub(crate) view_cache_mib: u64,
+}
+
+/// What to do with the views.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Views {
+    /// Print every generation of every view
+    List(ListViews),
+    /// Make a view anew beside the one that is read, compare the two, and put it in its place; reads go on meanwhile
+    Rebuild(RebuildView),
+    /// Remove generations that another one has taken the place of
+    Prune(PruneViews),
+}
+
+/// Options of `views list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListViews {
+    #[command(flatten)]
+    pub(crate) postgres: Postgres,
+    /// Print a JSON array
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `views prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneViews {
+    #[command(flatten)]
+    pub(crate) postgres: Postgres,
+}
+
+/// Options of `views rebuild`.
+#[derive(Debug, Args)]
+pub(crate) struct RebuildView {
+    #[command(flatten)]
+    pub(crate) log: Log,
+    #[command(flatten)]
+    pub(crate) postgres: Postgres,
+    /// The view
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// No more than so many events a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<u32>,
 }
 
 /// Whose tokens are trusted.

@@ -21,6 +21,7 @@ mod telemetry;
 mod token;
 mod transfer;
 mod verify;
+mod views;
 
 use cli::{Cli, Verb};
 
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Verb::Command(options) => roles::command::run(&options),
         Verb::Projector(options) => roles::projector::run(&options),
         Verb::Query(options) => roles::query::run(&options),
+        Verb::Views(verb) => views::run(&verb),
         Verb::Token(options) => token::run(&options),
         Verb::Export(options) => transfer::export(&options),
         Verb::Import(options) => transfer::import(&options),

@@ -7,7 +7,7 @@ use events::{
     envelope::RecordedEvent,
     ids::{Position, Revision, TenantId},
     integration::{Fact, LastEvent},
-    store::{Damaged, Error as EventStoreError, EventStore, Message, Subscription},
+    store::{Damaged, Direction, Error as EventStoreError, EventStore, Message, Subscription},
     stored,
     stream::{Kind, StreamName},
 };
@@ -51,6 +51,7 @@ pub async fn run<V: View>(
     mut tell: impl FnMut(Progress) + Send,
 ) -> Result<std::convert::Infallible, Error> {
     let start = *views.checkpoint().borrow();
+    take_up_parked(events, views).await?;
     let mut reading = Reading { known: ParkedStreams::clone(&views.parked()), ..Reading::from(start) };
     let mut subscription = events.subscribe(start, &[Kind::Integration]);
     if start == Position::START {
@@ -71,6 +72,54 @@ pub async fn run<V: View>(
         views.write(batch).await?;
         tell(Progress::Reached(reading.from));
     }
+}
+
+/// Takes up again the parked streams whose events can be read after all: by this release, or since they were mended.
+async fn take_up_parked<V: View>(events: &dyn EventStore, views: &dyn WriteViews<V>) -> Result<(), Error> {
+    let through = *views.checkpoint().borrow();
+    for (stream, revision) in &*views.parked() {
+        let (mut held_back, mut again) = match read_from(events, stream, *revision, usize::MAX).await {
+            Err(EventStoreError::Damaged(damaged)) => {
+                let before = damaged.revision.get().saturating_sub(revision.get());
+                let max = usize::try_from(before).unwrap_or(usize::MAX);
+                (read_from(events, stream, *revision, max).await?, Some(damaged.revision))
+            }
+            held_back => (held_back?, None),
+        };
+        // The rest comes by the subscription.
+        held_back.retain(|event| event.position <= through);
+        let mut facts = Vec::new();
+        for event in &held_back {
+            match stored::integration_fact(event) {
+                Ok(fact) => facts.push(fact),
+                Err(_) => {
+                    again = Some(event.revision);
+                    break;
+                }
+            }
+        }
+        if facts.is_empty() {
+            continue;
+        }
+        let folded = fold(views.documents(touched::<V>(&facts)).await?, through, &facts);
+        views.write(Batch { through, unparked: vec![stream.clone()], ..folded }).await?;
+        tracing::info!(view = V::NAME, %stream, %revision, "a parked stream is taken up again");
+        if let Some(revision) = again {
+            let tenant = stream.integration_of().map(|(tenant, _)| tenant);
+            let parked = vec![Parked { tenant, stream: stream.clone(), revision }];
+            views.write(Batch { parked, ..Batch::empty(through, through) }).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn read_from(
+    events: &dyn EventStore,
+    stream: &StreamName,
+    revision: Revision,
+    max: usize,
+) -> Result<Vec<RecordedEvent>, EventStoreError> {
+    events.read_stream(stream, Direction::ForwardsFrom(revision), max).await
 }
 
 /// Makes the view from its beginning, as far as the log goes.

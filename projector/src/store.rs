@@ -5,7 +5,8 @@
 //!   that stands elsewhere refuses it. So each event takes effect exactly once, whatever crashes.
 //! - A reader has an immutable [`Snapshot`] of one tenant: one version, whatever is written meanwhile.
 //! - The checkpoint that readers wait for moves after the snapshots.
-//! - A parked stream stays parked, at the first event that could not be read, and changes no document any more.
+//! - A parked stream stays parked, at the first event that could not be read, and changes no document any more, until a
+//!   batch says that it is parked no more.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -65,13 +66,15 @@ pub struct Batch<V: View> {
     pub tenants: BTreeMap<TenantId, TenantChanges<V>>,
     /// Streams that are parked from now on.
     pub parked: Vec<Parked>,
+    /// Streams that are parked no more: what came behind the event that could not be read is in the batch.
+    pub unparked: Vec<StreamName>,
 }
 
 impl<V: View> Batch<V> {
     /// A batch that changes nothing but the checkpoint.
     #[must_use]
     pub fn empty(from: Position, through: Position) -> Self {
-        Self { from, through, tenants: BTreeMap::new(), parked: Vec::new() }
+        Self { from, through, tenants: BTreeMap::new(), parked: Vec::new(), unparked: Vec::new() }
     }
 }
 
@@ -175,7 +178,15 @@ impl<V: View> Snapshot<V> {
             };
             self.index.update(&key, before.as_ref(), after.as_ref());
         }
-        self.last = Some(changes.last);
+        // What was held back may be older than what was not.
+        let is_older = self.last.is_some_and(|last| last.position > changes.last.position);
+        if !is_older {
+            self.last = Some(changes.last);
+        }
+    }
+
+    fn unpark(&mut self, stream: &StreamName) {
+        Arc::make_mut(&mut self.parked).remove(stream);
     }
 
     fn park(&mut self, stream: StreamName, revision: Revision) {

@@ -12,7 +12,10 @@ use events::{
     ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TenantId},
     integration::Fact,
     principal::Level,
-    store::{EventStore, ExpectedRevision, StreamWrite, sqlite::SqliteStore},
+    store::{
+        EventStore, ExpectedRevision, StreamWrite,
+        sqlite::{FILE_NAME, SqliteStore},
+    },
     stored::{Store as _, StoredForm},
     stream::StreamName,
     time::Timestamp,
@@ -74,14 +77,14 @@ impl View for AccessByPrincipal {
 struct Log {
     store: Arc<SqliteStore>,
     last: BTreeMap<StreamName, (Revision, Digest)>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Log {
     fn open() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = Arc::new(SqliteStore::open(directory.path()).unwrap());
-        Self { store, last: BTreeMap::new(), _directory: directory }
+        Self { store, last: BTreeMap::new(), directory }
     }
 
     async fn append_form(&mut self, stream: StreamName, form: StoredForm) -> Position {
@@ -97,6 +100,14 @@ impl Log {
         let appended = self.store.append(vec![write]).await.unwrap()[0];
         self.last.insert(stream, (appended.revision, hash));
         appended.position
+    }
+
+    /// Makes an event another one, past the store.
+    fn mend(&self, event_type: &str, form: &StoredForm) {
+        let file = rusqlite::Connection::open(self.directory.path().join(FILE_NAME)).unwrap();
+        let data = std::str::from_utf8(&form.data).unwrap();
+        let sql = "UPDATE events SET type = ?2, data = ?3 WHERE type = ?1";
+        assert_eq!(file.execute(sql, (event_type, form.event_type, data)).unwrap(), 1);
     }
 
     async fn append(&mut self, id: IntegrationId, event: IntegrationEvent) -> Position {
@@ -315,4 +326,29 @@ async fn a_stream_whose_name_tells_no_tenant_is_parked_too() {
     run_until(&log.store, &views, last).await;
     assert_eq!(*views.parked(), BTreeMap::from([(stream, Revision::FIRST)]));
     assert!(reachable(&views).is_empty() && views.held(&tenant()).unwrap().parked.is_empty());
+}
+
+#[tokio::test]
+async fn a_parked_stream_is_taken_up_again_as_far_as_it_can_be_read() {
+    let (mut log, views) = (Log::open(), MemoryViews::<AccessByPrincipal>::default());
+    log.append(id(1), created("alice")).await;
+    let stream = StreamName::integration(&tenant(), id(1));
+    let unknown = |name: &'static str| StoredForm { event_type: name, data: "{}".into() };
+    log.append_form(stream.clone(), unknown("IntegrationPaused.v1")).await;
+    log.append(id(1), shared("bob", Level::Read)).await;
+    log.append_form(stream.clone(), unknown("IntegrationResumed.v1")).await;
+    let last = log.append(id(1), shared("carol", Level::Read)).await;
+    run_until(&log.store, &views, last).await;
+    assert_eq!(reachable(&views), ["alice 01:3"]);
+    // A release that knows the first of the two: here, one in whose log it is another one.
+    log.mend("IntegrationPaused.v1", &shared("dave", Level::Write).to_stored());
+    let other = log.append(id(2), created("erin")).await;
+    run_until(&log.store, &views, other).await;
+    assert_eq!(reachable(&views), ["alice 01:3", "bob 01:1", "dave 01:2", "erin 02:3"]);
+    assert_eq!(*views.parked(), BTreeMap::from([(stream, Revision::new(3))]));
+    log.mend("IntegrationResumed.v1", &unshared("bob", Level::Read).to_stored());
+    let other = log.append(id(2), shared("bob", Level::Read)).await;
+    run_until(&log.store, &views, other).await;
+    assert_eq!(reachable(&views), ["alice 01:3", "bob 02:1", "carol 01:1", "dave 01:2", "erin 02:3"]);
+    assert!(views.parked().is_empty() && views.held(&tenant()).unwrap().parked.is_empty());
 }

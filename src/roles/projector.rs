@@ -94,6 +94,10 @@ impl Feeder {
             }
             match result {
                 Ok(()) => told = None,
+                Err(error) if is_rebuilt(&error) => {
+                    tracing::info!("another generation of the view is live now; going on with that");
+                    continue;
+                }
                 Err(error) if error.is::<SchemaError>() && !is_away(&error) => return Err(error),
                 Err(error) => {
                     // What is away for long is told once.
@@ -131,6 +135,8 @@ impl Feeder {
                 return Ok(());
             }
         };
+        // Whoever comes next need not wait for it to run out. If it cannot be given back, it will.
+        let _ = lease.release().await;
         Err(ended)
     }
 
@@ -156,6 +162,11 @@ impl Feeder {
         let Err(error) = runner::run::<Integrations>(&*self.store, &writer, tell).await;
         error.into()
     }
+}
+
+/// Whether the generation that was fed is not the live one any more.
+fn is_rebuilt(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref::<runner::Error>(), Some(runner::Error::Views(ViewError::Elsewhere { .. })))
 }
 
 /// Whether it is only that the database is away.

@@ -27,7 +27,7 @@ pub(crate) fn run(options: &cli::Query) -> Result<(), Failure> {
 }
 
 /// The log that another process writes.
-pub(super) fn follow(data_dir: &Path) -> Result<Arc<dyn EventStore>, Failure> {
+pub(crate) fn follow(data_dir: &Path) -> Result<Arc<dyn EventStore>, Failure> {
     let store = SqliteFollower::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     Ok(Arc::new(store))
 }
@@ -46,8 +46,9 @@ async fn query(options: &cli::Query) -> Result<(), Failure> {
     let root = Root { writes_log: false, ..Root::of(&service, &store, Some(views)) };
     let readable: Arc<dyn ReadViews<Integrations>> = reader.clone();
     let queries = Queries::new(readable, Arc::clone(&store), query_settings(&options.reading));
-    let api =
-        query::router(Arc::new(queries)).merge(elsewhere(command::description(), "This process answers reads only."));
+    // Commands first, as everywhere: `Allow` lists methods in this order.
+    let commands = elsewhere(command::description(), "This process answers reads only.");
+    let api = commands.merge(query::router(Arc::new(queries)));
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     let readiness = Arc::clone(&service.readiness);
     service.spawn(async move {

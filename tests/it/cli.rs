@@ -7,11 +7,10 @@ use serde_json::Value;
 use super::harness::binary;
 
 mod options;
-pub(crate) mod process;
 mod refused;
 mod token;
 
-use process::{Process, eventually, with_token};
+use super::process::{Process, eventually, with_token};
 
 const LIST: &str = "/api/integrations-list";
 
@@ -22,7 +21,21 @@ fn the_help_lists_every_verb_and_nothing_that_is_not_built() {
     let text = String::from_utf8(output.stdout).unwrap();
     let verbs = text.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let names: Vec<_> = verbs.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    let verbs = ["serve", "token", "keys", "export", "import", "verify", "history", "completion", "help"];
+    let verbs = [
+        "serve",
+        "command",
+        "projector",
+        "query",
+        "views",
+        "token",
+        "keys",
+        "export",
+        "import",
+        "verify",
+        "history",
+        "completion",
+        "help",
+    ];
     assert_eq!(names, verbs);
 }
 

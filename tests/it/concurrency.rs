@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{
-    crash::{fold::check_views, log, png},
+    fold::check_views,
+    harness::png,
     harness::{Answer, Client, Created, Request, Server},
+    log,
 };
 
 mod creates;

@@ -7,15 +7,11 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use super::harness::{Answer, Client, Server};
 
-pub(crate) mod fold;
 mod full_disk;
-pub(crate) mod log;
 mod stopping;
 mod torn;
-pub(crate) mod writers;
 
-use fold::check_views;
-use writers::Writers;
+use crate::{fold::check_views, harness::png, log, writers::Writers};
 
 const ROUNDS: usize = 5;
 const WRITERS: usize = 8;
@@ -113,13 +109,6 @@ pub(crate) async fn furnish(client: &Client) -> (Vec<String>, String) {
     paths.push(format!("/api/integrations/{}", drive.slug));
     client.get_at(&paths[0], &position).await.expect(200);
     (paths, position)
-}
-
-/// A file that is taken for a PNG image, with bytes that no other has.
-pub(crate) fn png(mark: &str) -> Vec<u8> {
-    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
-    bytes.extend_from_slice(mark.repeat(200).as_bytes());
-    bytes
 }
 
 #[tokio::test]

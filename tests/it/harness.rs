@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -16,7 +17,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::description;
+use super::{description, topology::Topology};
 
 pub(crate) const CREATE: &str = "permission.integrations.create";
 pub(crate) const ADMIN: &str = "permission.integrations.admin";
@@ -25,9 +26,9 @@ pub(crate) const AUDIT: &str = "permission.integrations.audit";
 /// A running service with a data directory of its own. Killed when it is dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
+    pub(crate) topology: Topology,
     directory: TempDir,
     options: Vec<String>,
-    child: Child,
 }
 
 impl Server {
@@ -40,8 +41,8 @@ impl Server {
     pub(crate) async fn start_with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        let (child, url) = spawn(&directory.path().join("data"), &options);
-        let server = Self { url, directory, options, child };
+        let topology = Topology::start(&directory.path().join("data"), &options);
+        let mut server = Self { url: topology.url(), directory, options, topology };
         server.wait_until_ready().await;
         server
     }
@@ -58,38 +59,43 @@ impl Server {
 
     /// Ends it as a power cut would, as far as a process can tell.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
+        for process in self.topology.processes() {
+            // Of several processes some may have ended before.
+            let _ = process.child.kill();
+            process.child.wait().unwrap();
+        }
     }
 
     /// Ends it with SIGTERM.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
         self.signal_terminate();
-        self.child.wait().unwrap()
+        let ended = self.topology.processes().into_iter().map(|process| process.child.wait().unwrap());
+        ended.reduce(|all, one| if all.success() { one } else { all }).unwrap()
     }
 
     /// Sends SIGTERM and does not wait.
-    pub(crate) fn signal_terminate(&self) {
-        assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
+    pub(crate) fn signal_terminate(&mut self) {
+        for process in self.topology.processes() {
+            process.signal("TERM");
+        }
     }
 
     /// Starts it again on the same data.
     pub(crate) async fn restart(&mut self) {
-        let (child, url) = spawn(&self.data_dir(), &self.options);
-        (self.child, self.url) = (child, url);
+        self.topology = Topology::start(&self.data_dir(), &self.options);
+        self.url = self.topology.url();
         self.wait_until_ready().await;
     }
 
-    async fn wait_until_ready(&self) {
+    async fn wait_until_ready(&mut self) {
+        let urls: Vec<_> = self.topology.processes().iter().map(|process| process.url()).collect();
         let deadline = Instant::now() + Duration::from_secs(30);
-        while Instant::now() < deadline {
-            let answer = reqwest::get(format!("{}/readyz", self.url)).await;
-            if answer.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-                return;
+        for url in urls.iter().chain([&self.url]) {
+            while !reqwest::get(format!("{url}/readyz")).await.is_ok_and(|answer| answer.status() == StatusCode::OK) {
+                assert!(Instant::now() < deadline, "the service is not ready after 30 s:\n{}", self.log());
+                tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the service is not ready after 30 s:\n{}", self.log());
     }
 
     /// A token with these claims beside a valid `exp`.
@@ -141,9 +147,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for process in self.topology.processes() {
+            // It may have ended by itself.
+            let _ = process.child.kill();
+            let _ = process.child.wait();
+        }
         if std::thread::panicking() {
             eprintln!("the service's log:\n{}", self.log());
         }
@@ -172,26 +180,47 @@ fn log_path(data_dir: &Path) -> PathBuf {
     data_dir.with_extension("log")
 }
 
-fn spawn(data_dir: &Path, options: &[String]) -> (Child, String) {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data_dir)).unwrap();
-    let mut child = binary()
-        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
-        .arg(data_dir)
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let Some(Ok(first)) = lines.next() else {
-        let status = child.wait().unwrap();
-        panic!("the service ended with {status}:\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap());
-    };
-    let url = first.strip_prefix("Listening on ").and_then(|rest| rest.split_once(',')).unwrap().0.to_owned();
-    // Whatever else it prints must not fill the pipe.
-    std::thread::spawn(move || lines.for_each(drop));
-    (child, url)
+/// A process of the service.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Process {
+    /// Starts one, and waits until it listens.
+    pub(crate) fn start(arguments: &[&str], data_dir: &Path) -> Self {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data_dir)).unwrap();
+        let mut child = binary()
+            .args(arguments)
+            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(data_dir)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let Some(Ok(first)) = lines.next() else {
+            let status = child.wait().unwrap();
+            panic!("the service ended with {status}:\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap());
+        };
+        let address = first.strip_prefix("Listening on http://").and_then(|rest| rest.split_once(',')).unwrap().0;
+        // Whatever else it prints must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address: address.parse().unwrap() }
+    }
+
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Sends it a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(kill.unwrap().success());
+    }
 }
 
 fn http() -> reqwest::Client {
@@ -373,4 +402,11 @@ impl Answer {
         pointers.sort();
         pointers
     }
+}
+
+/// A file that is taken for a PNG image, with bytes that no other has.
+pub(crate) fn png(mark: &str) -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    bytes.extend_from_slice(mark.repeat(200).as_bytes());
+    bytes
 }

@@ -3,8 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{
-    crash::{log, png},
+    harness::png,
     harness::{CREATE, Client, Created, Server},
+    log,
     transfer::{check_refused, printed, run},
 };
 

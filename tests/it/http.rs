@@ -10,7 +10,7 @@ use reqwest::Version;
 use serde_json::json;
 
 use super::{
-    crash::png,
+    harness::png,
     harness::{Client, Server},
 };
 

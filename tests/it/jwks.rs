@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
-    cli::process::{Process, with_token},
     harness::{Answer, now_seconds},
+    process::{Process, with_token},
 };
 
 mod fetching;
@@ -49,7 +49,7 @@ impl Service {
 
     async fn wait_until_ready(&self) {
         let is_ready = async || with_token(&self.url, "").get("/readyz").await.status == 200;
-        super::cli::process::eventually("the service is ready", is_ready).await;
+        crate::process::eventually("the service is ready", is_ready).await;
     }
 
     fn data_dir(&self) -> std::path::PathBuf {
@@ -134,6 +134,5 @@ async fn a_team_of_the_token_may_see_what_is_shared_with_it() {
     stranger.get_at(&created.path(""), &created.position).await.expect_problem(404, "not-found");
     bob["groups"] = json!(["team:a"]);
     let bob = with_token(&service.url, &key.token(&bob));
-    super::cli::process::eventually("the share is visible", async || bob.get(&created.path("")).await.status == 200)
-        .await;
+    crate::process::eventually("the share is visible", async || bob.get(&created.path("")).await.status == 200).await;
 }

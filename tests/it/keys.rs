@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    cli::process::eventually,
     harness::{Answer, Client, Server},
+    process::eventually,
 };
-use crate::crash::log;
+use crate::log;
 
 mod drop;
 mod file;

@@ -65,6 +65,7 @@ async fn what_is_no_position_is_400_after_what_may_not_be_seen() {
     let server = Server::start().await;
     let alice = server.alice();
     let created = slack(&alice).await;
+    alice.get_at(&created.path(""), &created.position).await.expect(200);
     let check = async |path: &str, values: &[&str], expected: u16| {
         let mut request = alice.request("GET", path);
         for value in values {

@@ -10,9 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    cli::process::{Process, client},
-    crash::{furnish, log, looked_at},
+    crash::{furnish, looked_at},
     harness::{ADMIN, CREATE, Client, Server, binary},
+    log,
+    process::{Process, client},
 };
 
 mod damage;

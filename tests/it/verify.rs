@@ -5,9 +5,11 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc::unbounded_channel, task::spawn_blocking};
 
 use super::{
-    crash::{furnish, log, writers::Writers},
+    crash::furnish,
     harness::Server,
+    log,
     transfer::{printed, run},
+    writers::Writers,
 };
 
 mod tampering;

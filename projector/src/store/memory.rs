@@ -8,7 +8,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use events::ids::{Position, TenantId};
+use events::{
+    ids::{Position, TenantId},
+    stream::StreamName,
+};
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
@@ -61,6 +64,17 @@ impl<V: View> MemoryViews<V> {
         cell.store(Arc::new(snapshot));
     }
 
+    fn unpark(&self, streams: &[StreamName]) {
+        let mut all = ParkedStreams::clone(&self.parked.load());
+        for stream in streams {
+            all.remove(stream);
+            if let Some((tenant, _)) = stream.integration_of() {
+                self.change(tenant, |snapshot| snapshot.unpark(stream));
+            }
+        }
+        self.parked.store(Arc::new(all));
+    }
+
     fn park(&self, parked: Vec<Parked>) {
         let mut all = ParkedStreams::clone(&self.parked.load());
         for Parked { tenant, stream, revision } in parked {
@@ -109,6 +123,9 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
         self.expect_at(batch.from)?;
         for (tenant, changes) in batch.tenants {
             self.change(tenant, |snapshot| snapshot.apply(changes));
+        }
+        if !batch.unparked.is_empty() {
+            self.unpark(&batch.unparked);
         }
         if !batch.parked.is_empty() {
             self.park(batch.parked);

@@ -12,13 +12,16 @@ mod connect;
 mod generation;
 mod lease;
 mod reader;
+mod rebuild;
 mod refresh;
 mod schema;
 mod writer;
 
 pub use connect::{ConfigError, Database};
+pub use generation::{Listed, list, prune};
 pub use lease::Lease;
 pub use reader::{PostgresReader, Refreshed};
+pub use rebuild::{Difference, Rebuild, Switch};
 pub use schema::{SchemaError, migrate};
 pub use writer::PostgresWriter;
 

@@ -31,6 +31,7 @@ macro_rules! view_store_suite {
             a_deletion_takes_document_and_slug,
             a_replayed_view_takes_the_place_of_nothing_only,
             what_a_batch_parks_stays_parked_at_its_first_event,
+            a_stream_that_is_parked_no_more_brings_what_was_held_back_and_no_older_version,
             a_batch_leaves_other_tenants_as_they_were,
             the_checkpoint_is_told_after_the_snapshots,
             a_batch_of_several_tenants_takes_effect_as_a_whole,
@@ -243,6 +244,21 @@ pub async fn what_a_batch_parks_stays_parked_at_its_first_event(store: &Fixture)
     assert_eq!((&*snapshot.parked, &*store.reader.parked()), (&expected, &expected));
     assert_eq!((snapshot.documents.len(), snapshot.position()), (1, Position::new(1)));
     assert!(store.snapshot(1).await.parked.is_empty());
+}
+
+pub async fn a_stream_that_is_parked_no_more_brings_what_was_held_back_and_no_older_version(store: &Fixture) {
+    store.write(batch(0, 1, 0, 1, true)).await;
+    store.write(Batch { parked: vec![parked(3)], ..nothing(1, 2) }).await;
+    store.write(batch(2, 5, 0, 2, true)).await;
+    assert_eq!(store.snapshot(0).await.parked.len(), 1);
+    // What was held back stands at position 2 of the log.
+    let held_back = batch(0, 2, 0, 9, true).tenants;
+    let unparked = vec![parked(3).stream];
+    store.write(Batch { tenants: held_back, unparked, ..nothing(5, 5) }).await;
+    store.write(nothing(5, 6)).await;
+    let snapshot = store.snapshot(0).await;
+    assert_eq!((snapshot.documents.len(), snapshot.last), (3, Some(last(5))));
+    assert!(snapshot.parked.is_empty() && store.reader.parked().is_empty() && store.writer.parked().is_empty());
 }
 
 pub async fn a_batch_leaves_other_tenants_as_they_were(store: &Fixture) {

@@ -5,11 +5,9 @@ use std::{net::TcpListener, path::PathBuf, process::Command};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{
-    LIST,
-    process::{Process, client, with_token},
-};
+use super::LIST;
 use crate::harness::{Answer, CREATE, Client, Request, Server, binary};
+use crate::process::{Process, client, with_token};
 
 const APP: &str = "https://app.example.com";
 const ADMIN_APP: &str = "https://admin.example.com:8443";
@@ -73,7 +71,7 @@ async fn every_option_is_an_environment_variable_too() {
     let body = json!({ "name": "Slack", "type": "slack", "clientSecret": "s" });
     let create = alice.request("POST", "/api/integrations").header("x-forwarded-for", "198.51.100.7, 10.0.0.1");
     ask(create.json(&body)).await.expect(201);
-    let rows = crate::crash::log::rows(&data_dir(&directory));
+    let rows = crate::log::rows(&data_dir(&directory));
     let wrapped = rows.iter().find(|row| row.of("key").is_some()).unwrap().json();
     assert_eq!(wrapped["wrapped"]["masterKey"], "own");
     assert_eq!(rows.last().unwrap().metadata()["client"], "198.51.100.7");

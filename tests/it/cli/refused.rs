@@ -10,8 +10,8 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::process::{Ended, Process, client};
 use crate::harness::{CREATE, binary};
+use crate::process::{Ended, Process, client};
 
 fn data_dir(directory: &TempDir) -> PathBuf {
     directory.path().join("data")

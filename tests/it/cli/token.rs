@@ -5,11 +5,9 @@ use std::path::Path;
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-use super::{
-    LIST,
-    process::{Process, with_token},
-};
+use super::LIST;
 use crate::harness::{binary, now_seconds};
+use crate::process::{Process, with_token};
 
 /// Mints a token.
 #[track_caller]

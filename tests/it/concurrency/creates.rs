@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{at_once, check_log_and_views, conflicts, last_position, with_status};
 use crate::{
-    crash::log,
     harness::{Answer, Client, Request, Server},
+    log,
 };
 
 const ID: &str = "0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a6b";

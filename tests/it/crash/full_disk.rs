@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::{fold::check_views, log, png};
+use crate::{fold::check_views, harness::png, log};
 use crate::{
-    cli::process::{Process, client, eventually},
     harness::{ADMIN, Answer, Client, binary},
+    process::{Process, client, eventually},
 };
 
 /// A service that is told of a full disk instead of being killed for it, and a user who may do everything.

@@ -9,10 +9,11 @@ use tokio::{
     sync::mpsc::unbounded_channel,
 };
 
-use super::{check_log_and_views, writers::Writers};
+use super::check_log_and_views;
+use crate::writers::Writers;
 use crate::{
-    cli::process::{Process, eventually},
     harness::{Client, Server},
+    process::{Process, eventually},
 };
 
 /// Less than the service waits for requests that are being served.

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{fold::check_views, log, png};
+use crate::{fold::check_views, harness::png, log};
 use crate::{
-    cli::process::{Process, client},
     harness::{ADMIN, Server},
+    process::{Process, client},
 };
 
 /// Each has a slug, a key, an icon's bytes and three events of its own.

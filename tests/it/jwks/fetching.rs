@@ -7,7 +7,7 @@ use super::{
     identity::{Reply, encode},
     set, write,
 };
-use crate::cli::process::{eventually, with_token};
+use crate::process::{eventually, with_token};
 
 /// The metric of fetches with this outcome.
 async fn fetches(service: &Service, outcome: &str) -> u64 {

@@ -8,7 +8,7 @@ use super::{
     check_secrets, create_some, rotate,
     verb::{active, check_refused, drop_old, key_ids, wait_until_taken_up},
 };
-use crate::{cli::process::Process, crash::log, harness::Server};
+use crate::{harness::Server, log, process::Process};
 
 #[tokio::test]
 async fn what_a_data_key_needs_is_not_dropped() {

@@ -10,8 +10,8 @@ use super::{
     verb::{active, check_refused, ids_of, key_ids, marked, wait_until_taken_up, wraps},
 };
 use crate::{
-    cli::process::eventually,
     harness::{Server, binary},
+    process::eventually,
 };
 
 const LINE: &str = "own MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

@@ -10,11 +10,7 @@ use super::{
     seeded::{Keys, check_open, seed},
     verb::{active, drop_old, key_ids, wraps},
 };
-use crate::{
-    cli::process::eventually,
-    crash::{log, writers::Writers},
-    harness::Server,
-};
+use crate::{harness::Server, log, process::eventually, writers::Writers};
 
 const WRITERS: usize = 8;
 const KILLS: usize = 20;

@@ -7,7 +7,7 @@ use super::{
     rotate, send,
     verb::{active, check_refused, drop_old, key_ids, marked, wraps},
 };
-use crate::{cli::process::eventually, harness::Server};
+use crate::{harness::Server, process::eventually};
 
 #[tokio::test]
 async fn the_active_key_does_not_change_while_a_wrap_of_it_is_on_its_way_into_the_log() {

@@ -9,9 +9,10 @@ use super::{
     verb::{active, drop_old, is_wrap, wait_until_taken_up, wraps},
 };
 use crate::{
-    cli::process::eventually,
-    crash::{log, writers::Writers},
     harness::{Client, Server},
+    log,
+    process::eventually,
+    writers::Writers,
 };
 
 const SEEDED: usize = 2_000;

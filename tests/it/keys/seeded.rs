@@ -16,7 +16,7 @@ use events::{
 use uuid::Uuid;
 
 use super::verb::is_wrap;
-use crate::crash::log;
+use crate::log;
 
 const APPEND: usize = 500;
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs::File, path::Path, process::Output};
 
-use crate::{cli::process::eventually, crash::log, harness::binary};
+use crate::{harness::binary, log, process::eventually};
 
 /// Runs `keys rotate` with more options.
 pub(super) fn rotate(data_dir: &Path, options: &[&str]) -> Output {

@@ -144,7 +144,9 @@ impl World {
 
     /// What was written is the state until the next write.
     pub(super) fn wrote(&mut self, tenant: usize, position: &str) {
-        self.tenants[tenant].position = Some(position.to_owned());
+        // What changed nothing answers the position of what is there.
+        let last = &mut self.tenants[tenant].position;
+        *last = last.take().max(Some(position.to_owned()));
     }
 
     /// Waits until everything that was written can be read.

@@ -97,6 +97,7 @@ async fn when_as_many_wait_as_may_the_next_is_503_at_once() {
     let server = Server::start_with(&["--max-waiting", "1"]).await;
     let alice = server.alice();
     let created = slack(&alice).await;
+    alice.get_at("/api/integrations", &created.position).await.expect(200);
     let future = behind(&created.position, 1);
     let mut first = Reads::default();
     first.wait(&alice, "/api/integrations", &future);

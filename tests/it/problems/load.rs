@@ -30,6 +30,10 @@ async fn until(server: &Server, metric: &str, value: u32) {
 
 #[tokio::test]
 async fn the_request_above_the_limit_is_429_but_never_health_and_metrics() {
+    if !crate::topology::IS_ONE_PROCESS {
+        // Each process has limits and metrics of its own.
+        return;
+    }
     let server = Server::start_with(&["--max-in-flight", "2"]).await;
     let alice = server.alice();
     let (mut first, mut second) = (begin(&server, &alice), begin(&server, &alice));
@@ -61,6 +65,10 @@ async fn the_request_above_the_limit_is_429_but_never_health_and_metrics() {
 
 #[tokio::test]
 async fn a_request_whose_client_goes_away_leaves_its_place() {
+    if !crate::topology::IS_ONE_PROCESS {
+        // Each process has limits and metrics of its own.
+        return;
+    }
     let server = Server::start_with(&["--max-in-flight", "1"]).await;
     let alice = server.alice();
     let first = begin(&server, &alice);
@@ -79,6 +87,10 @@ fn waiting(client: &Client, path: &str, seconds: u32) -> Request {
 
 #[tokio::test]
 async fn the_waiting_request_above_the_limit_is_503_at_once_and_waiting_is_not_in_flight() {
+    if !crate::topology::IS_ONE_PROCESS {
+        // Each process has limits and metrics of its own.
+        return;
+    }
     let server = Server::start_with(&["--max-in-flight", "1", "--max-waiting", "2"]).await;
     let alice = server.alice();
     let mut waiters = tokio::task::JoinSet::new();

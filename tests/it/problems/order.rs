@@ -238,6 +238,10 @@ async fn shared(server: &Server) -> Created {
 
 #[tokio::test]
 async fn of_two_things_that_are_wrong_with_a_command_the_first_is_told() {
+    if !crate::topology::IS_ONE_PROCESS {
+        // A proxy cuts an upload that was answered before its end.
+        return;
+    }
     let server = Server::start().await;
     let created = shared(&server).await;
     let delete = Route::new("DELETE", "", "writer");

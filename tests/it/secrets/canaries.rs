@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::{contains, files};
 use crate::{
-    cli::process::{Process, client},
     harness::{ADMIN, Answer, Client, binary},
+    process::{Process, client},
 };
 
 const AT_CREATE: [&str; 3] = ["canary-client-secret-1", "canary-api-key-1", "canary-header-1"];

@@ -5,9 +5,10 @@ use tokio::task::JoinSet;
 
 use super::{body_with_secret, contains, files, holder, with_secret};
 use crate::{
-    cli::process::eventually,
-    crash::{log, png},
+    harness::png,
     harness::{Client, Created, Server},
+    log,
+    process::eventually,
 };
 
 /// The ciphertext of an integration's wrapped data key, as the log holds it.

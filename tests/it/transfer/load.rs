@@ -4,7 +4,7 @@
 use tokio::{sync::mpsc::unbounded_channel, task::spawn_blocking};
 
 use super::*;
-use crate::crash::writers::Writers;
+use crate::writers::Writers;
 
 const EXPORTS: usize = 3;
 const BETWEEN: usize = 60;

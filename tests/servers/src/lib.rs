@@ -2,5 +2,6 @@
 //! test that started them.
 #![expect(clippy::unwrap_used, reason = "a server that does not start is a test that fails")]
 
+pub mod haproxy;
 pub mod postgres;
 pub mod tls;

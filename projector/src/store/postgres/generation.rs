@@ -1,9 +1,10 @@
 //! Generations: each of one view and version, with tables of its own.
 
 use deadpool_postgres::{GenericClient, Transaction};
+use serde::Serialize;
 use tokio_postgres::Row;
 
-use super::super::Error;
+use super::{super::Error, connect::Database};
 use crate::view::View;
 
 /// A generation.
@@ -11,14 +12,16 @@ use crate::view::View;
 pub(super) struct Generation {
     pub(super) id: i64,
     pub(super) position: i64,
+    /// How often it was written: rows say which of them changed them last.
+    pub(super) writes: i64,
     table: String,
 }
 
 impl Generation {
     fn of<V: View>(row: &Row) -> Result<Self, Error> {
-        let (number, position): (i32, i64) = (row.try_get(1)?, row.try_get(2)?);
-        let table = format!("view_{}_v{}_g{number}", V::NAME.replace('-', "_"), V::VERSION);
-        Ok(Self { id: row.try_get(0)?, position, table })
+        let (number, position, writes) = (row.try_get::<_, i32>(1)?, row.try_get(2)?, row.try_get(3)?);
+        let table = table(V::NAME, version::<V>(), number);
+        Ok(Self { id: row.try_get(0)?, position, writes, table })
     }
 
     /// The table of documents: those that are gone stay as rows without one for a while.
@@ -42,10 +45,36 @@ impl Generation {
     }
 
     async fn newest<V: View>(client: &impl GenericClient, state: &str) -> Result<Option<Self>, Error> {
-        let sql = "SELECT id, number, position FROM view_generations
+        let sql = "SELECT id, number, position, writes FROM view_generations
                    WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number DESC LIMIT 1";
         let row = client.query_opt(sql, &[&V::NAME, &version::<V>(), &state]).await?;
         row.as_ref().map(Self::of::<V>).transpose()
+    }
+
+    /// All of a state.
+    pub(super) async fn all<V: View>(client: &impl GenericClient, state: &str) -> Result<Vec<Self>, Error> {
+        let sql = "SELECT id, number, position, writes FROM view_generations
+                   WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number";
+        let rows = client.query(sql, &[&V::NAME, &version::<V>(), &state]).await?;
+        rows.iter().map(Self::of::<V>).collect()
+    }
+
+    /// One, if it is still of this state; `lock` is how its row is locked.
+    pub(super) async fn find<V: View>(
+        client: &impl GenericClient,
+        id: i64,
+        state: &str,
+        lock: &str,
+    ) -> Result<Option<Self>, Error> {
+        let sql =
+            format!("SELECT id, number, position, writes FROM view_generations WHERE id = $1 AND state = $2 {lock}");
+        client.query_opt(&sql, &[&id, &state]).await?.as_ref().map(Self::of::<V>).transpose()
+    }
+
+    /// Removes it with its tables.
+    pub(super) async fn remove(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        transaction.execute("DELETE FROM view_generations WHERE id = $1", &[&self.id]).await?;
+        drop_tables(transaction, &self.table).await
     }
 
     /// The one to feed: the live one, or else one that is being filled for the first time.
@@ -62,11 +91,11 @@ impl Generation {
     }
 
     /// A new one, to be filled.
-    async fn create<V: View>(transaction: &Transaction<'_>) -> Result<Self, Error> {
+    pub(super) async fn create<V: View>(transaction: &Transaction<'_>) -> Result<Self, Error> {
         let sql = "INSERT INTO view_generations (view, version, number, state)
                    SELECT $1, $2, coalesce(max(number), 0) + 1, 'filling' FROM view_generations
                    WHERE view = $1 AND version = $2
-                   RETURNING id, number, position";
+                   RETURNING id, number, position, writes";
         let generation = Self::of::<V>(&transaction.query_one(sql, &[&V::NAME, &version::<V>()]).await?)?;
         let (documents, tenants, parked) = (generation.documents(), generation.tenants(), generation.parked());
         let sql = format!(
@@ -74,20 +103,20 @@ impl Generation {
                    tenant     text COLLATE "C" NOT NULL,
                    key        text COLLATE "C" NOT NULL,
                    document   text,
-                   position   bigint NOT NULL,
+                   written    bigint NOT NULL,
                    changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
                    PRIMARY KEY (tenant, key)
                );
-               CREATE INDEX ON {documents} (position);
+               CREATE INDEX ON {documents} (written);
                CREATE INDEX ON {documents} (changed_at) WHERE document IS NULL;
                CREATE TABLE {tenants} (
-                   tenant        text COLLATE "C" PRIMARY KEY,
-                   revision      bigint NOT NULL,
-                   position      bigint NOT NULL,
-                   hash          text NOT NULL,
-                   through       bigint NOT NULL
+                   tenant   text COLLATE "C" PRIMARY KEY,
+                   revision bigint NOT NULL,
+                   position bigint NOT NULL,
+                   hash     text NOT NULL,
+                   written  bigint NOT NULL
                );
-               CREATE INDEX ON {tenants} (through);
+               CREATE INDEX ON {tenants} (written);
                CREATE TABLE {parked} (stream text COLLATE "C" PRIMARY KEY, tenant text, revision bigint NOT NULL);"#
         );
         transaction.batch_execute(&sql).await?;
@@ -97,4 +126,83 @@ impl Generation {
 
 pub(super) fn version<V: View>() -> i32 {
     i32::try_from(V::VERSION).unwrap_or(i32::MAX)
+}
+
+fn table(view: &str, version: i32, number: i32) -> String {
+    format!("view_{}_v{version}_g{number}", view.replace('-', "_"))
+}
+
+async fn drop_tables(transaction: &Transaction<'_>, table: &str) -> Result<(), Error> {
+    let tables = ["", "_tenants", "_parked"].map(|part| format!("\"{table}{part}\""));
+    Ok(transaction.batch_execute(&format!("DROP TABLE {}", tables.join(", "))).await?)
+}
+
+/// A generation, as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The view.
+    pub view: String,
+    /// Its version.
+    pub version: i32,
+    /// Which generation of that.
+    pub generation: i32,
+    /// `filling`, `live` or `retired`.
+    pub state: String,
+    /// Its checkpoint.
+    pub position: i64,
+    /// Documents.
+    pub documents: i64,
+    /// Parked streams.
+    pub parked: i64,
+    /// Bytes on the disk.
+    pub bytes: i64,
+}
+
+/// Every generation of every view, whatever release made it.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn list(database: &Database) -> Result<Vec<Listed>, Error> {
+    let mut client = database.client().await?;
+    let transaction = client.transaction().await?;
+    let sql = "SELECT view, version, number, state, position FROM view_generations ORDER BY view, version, number";
+    let mut listed = Vec::new();
+    for row in transaction.query(sql, &[]).await? {
+        let (view, version, generation) = (row.try_get::<_, String>(0)?, row.try_get(1)?, row.try_get(2)?);
+        let table = table(&view, version, generation);
+        let sql = format!(
+            "SELECT (SELECT count(*) FROM \"{table}\" WHERE document IS NOT NULL), (SELECT count(*) FROM \"{table}_parked\"),
+                    pg_total_relation_size('\"{table}\"') + pg_total_relation_size('\"{table}_tenants\"')"
+        );
+        let counts = transaction.query_one(&sql, &[]).await?;
+        listed.push(Listed {
+            view,
+            version,
+            generation,
+            state: row.try_get(3)?,
+            position: row.try_get(4)?,
+            documents: counts.try_get(0)?,
+            parked: counts.try_get(1)?,
+            bytes: counts.try_get(2)?,
+        });
+    }
+    transaction.commit().await?;
+    Ok(listed)
+}
+
+/// Removes every generation that another one has taken the place of; answers how many.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn prune(database: &Database) -> Result<usize, Error> {
+    let mut client = database.client().await?;
+    let transaction = client.transaction().await?;
+    let sql = "DELETE FROM view_generations WHERE state = 'retired' RETURNING view, version, number";
+    let retired = transaction.query(sql, &[]).await?;
+    for row in &retired {
+        let table = table(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        drop_tables(&transaction, &table).await?;
+    }
+    transaction.commit().await?;
+    Ok(retired.len())
 }

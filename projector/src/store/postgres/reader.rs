@@ -55,8 +55,8 @@ pub struct PostgresReader<V: View> {
 pub(super) struct Held<V: View> {
     pub(super) snapshot: Arc<Snapshot<V>>,
     pub(super) generation: i64,
-    /// Everything up to here is in it.
-    pub(super) through: i64,
+    /// Everything up to this write of the generation is in it.
+    pub(super) written: i64,
     pub(super) bytes: usize,
 }
 
@@ -93,8 +93,7 @@ impl<V: View> PostgresReader<V> {
         let held = Arc::new(read_tenant::<V>(&transaction, &generation, tenant).await?);
         transaction.commit().await?;
         let shown = self.shown.lock().await;
-        let is_overtaken =
-            shown.as_ref().is_none_or(|shown| shown.id != generation.id || held.through < shown.position);
+        let is_overtaken = shown.as_ref().is_none_or(|shown| shown.id != generation.id || held.written < shown.writes);
         if is_overtaken {
             return Ok(None);
         }
@@ -127,7 +126,7 @@ async fn read_tenant<V: View>(
             snapshot.park(parked.stream, parked.revision);
         }
     }
-    Ok(Held { snapshot: Arc::new(snapshot), generation: generation.id, through: generation.position, bytes })
+    Ok(Held { snapshot: Arc::new(snapshot), generation: generation.id, written: generation.writes, bytes })
 }
 
 pub(super) fn parse_key<V: View>(key: &str) -> Result<V::Key, Error> {

@@ -92,7 +92,7 @@ impl<V: View> PostgresReader<V> {
         // Another refresh may have come further meanwhile.
         let is_news = shown.as_ref().is_none_or(|shown| {
             shown.id < changes.generation.id
-                || shown.id == changes.generation.id && shown.position < changes.generation.position
+                || shown.id == changes.generation.id && shown.writes < changes.generation.writes
         });
         if is_news {
             self.apply(&changes.generation, before.as_ref(), &held, changes.tenants, changes.parked);
@@ -115,8 +115,8 @@ impl<V: View> PostgresReader<V> {
         };
         let mut tenants = BTreeMap::new();
         let same = before.filter(|before| before.id == generation.id);
-        if let Some(same) = same.filter(|same| same.position < generation.position && !held.is_empty()) {
-            tenants = changed::<V>(&transaction, &generation, same.position, held).await?;
+        if let Some(same) = same.filter(|same| same.writes < generation.writes && !held.is_empty()) {
+            tenants = changed::<V>(&transaction, &generation, same.writes, held).await?;
         }
         let parked = parked_streams(&transaction, &generation).await?;
         transaction.commit().await?;
@@ -140,13 +140,13 @@ impl<V: View> PostgresReader<V> {
         let is_another = before.is_some_and(|before| before.id != generation.id);
         for (tenant, held) in &self.tenants {
             // What was loaded since it was asked for changes may lack some.
-            let is_unknown = !known.contains(&*tenant) && held.through < generation.position;
+            let is_unknown = !known.contains(&*tenant) && held.written < generation.writes;
             if is_another || is_unknown || held.generation != generation.id {
                 self.tenants.invalidate(&*tenant);
                 continue;
             }
             let parked = parked_of.remove(&*tenant).unwrap_or_default();
-            let changes = changed.remove(&*tenant).filter(|_| held.through < generation.position);
+            let changes = changed.remove(&*tenant).filter(|_| held.written < generation.writes);
             if changes.is_none() && *held.snapshot.parked == parked {
                 continue;
             }
@@ -157,8 +157,8 @@ impl<V: View> PostgresReader<V> {
                 bytes += more;
             }
             snapshot.parked = Arc::new(parked);
-            let (snapshot, through) = (Arc::new(snapshot), generation.position);
-            let held = Held { snapshot, generation: generation.id, through, bytes };
+            let (snapshot, written) = (Arc::new(snapshot), generation.writes);
+            let held = Held { snapshot, generation: generation.id, written, bytes };
             self.tenants.insert(TenantId::clone(&tenant), Arc::new(held));
         }
         self.parked.store(Arc::new(parked.into_iter().map(|parked| (parked.stream, parked.revision)).collect()));
@@ -173,7 +173,7 @@ async fn changed<V: View>(
 ) -> Result<BTreeMap<TenantId, (TenantChanges<V>, usize)>, Error> {
     let held: Vec<&str> = held.iter().map(TenantId::as_str).collect();
     let sql = format!(
-        "SELECT tenant, revision, position, hash FROM {} WHERE through > $1 AND tenant = ANY($2)",
+        "SELECT tenant, revision, position, hash FROM {} WHERE written > $1 AND tenant = ANY($2)",
         generation.tenants()
     );
     let mut tenants = BTreeMap::new();
@@ -181,10 +181,8 @@ async fn changed<V: View>(
         let changes = TenantChanges { last: last_event(&row, 1)?, documents: BTreeMap::new() };
         tenants.insert(TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?, (changes, 0));
     }
-    let sql = format!(
-        "SELECT tenant, key, document FROM {} WHERE position > $1 AND tenant = ANY($2)",
-        generation.documents()
-    );
+    let sql =
+        format!("SELECT tenant, key, document FROM {} WHERE written > $1 AND tenant = ANY($2)", generation.documents());
     for row in client.query(&sql, &[&since, &held]).await? {
         let Some((changes, bytes)) = tenants.get_mut(row.try_get::<_, &str>(0)?) else { continue };
         let document: Option<&str> = row.try_get(2)?;

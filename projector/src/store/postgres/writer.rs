@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt, marker::PhantomData, sync::Arc};
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use deadpool_postgres::{GenericClient, Transaction};
-use events::ids::{Position, TenantId};
+use events::{
+    ids::{Position, TenantId},
+    stream::StreamName,
+};
 use futures_util::pin_mut;
 use tokio::sync::watch;
 use tokio_postgres::{
@@ -27,15 +30,17 @@ use crate::view::View;
 const FENCE: &str = "lease AS MATERIALIZED (
         SELECT FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE
     ), fence AS (
-        UPDATE view_generations SET position = $5, moved_at = clock_timestamp() FROM lease
+        UPDATE view_generations SET position = $5, writes = writes + 1, moved_at = clock_timestamp() FROM lease
         WHERE id = $3 AND position = $4 AND state IN ('filling', 'live')
-        RETURNING id
+        RETURNING id, writes
     )";
 
 /// A view that this process feeds.
 pub struct PostgresWriter<V: View> {
     lease: Lease,
     generation: Generation,
+    /// Whether the view is shown when it has caught up: a rebuild is compared first.
+    is_shown: bool,
     write: String,
     checkpoint: watch::Sender<Position>,
     parked: ArcSwap<ParkedStreams>,
@@ -66,15 +71,20 @@ impl<V: View> PostgresWriter<V> {
         let parked = parked_streams(&transaction, &generation).await?;
         transaction.commit().await?;
         drop(client);
+        Ok(Self::of(lease, generation, parked, true))
+    }
+
+    pub(super) fn of(lease: Lease, generation: Generation, parked: Vec<Parked>, is_shown: bool) -> Self {
         let streams = parked.into_iter().map(|parked| (parked.stream, parked.revision)).collect();
-        Ok(Self {
+        Self {
             lease,
+            is_shown,
             write: write_sql(&generation),
             checkpoint: watch::Sender::new(position_of(generation.position)),
             parked: ArcSwap::from_pointee(streams),
             generation,
             view: PhantomData,
-        })
+        }
     }
 
     /// Why the fence let nothing through.
@@ -90,9 +100,10 @@ impl<V: View> PostgresWriter<V> {
         }
     }
 
-    fn moved(&self, through: Position, parked: Vec<Parked>) {
-        if !parked.is_empty() {
+    fn moved(&self, through: Position, parked: Vec<Parked>, unparked: &[StreamName]) {
+        if !parked.is_empty() || !unparked.is_empty() {
             let mut all = ParkedStreams::clone(&self.parked.load());
+            all.retain(|stream, _| !unparked.contains(stream));
             for Parked { stream, revision, .. } in parked {
                 all.entry(stream).or_insert(revision);
             }
@@ -106,16 +117,22 @@ fn write_sql(generation: &Generation) -> String {
     let (documents, tenants, parked) = (generation.documents(), generation.tenants(), generation.parked());
     format!(
         "WITH {FENCE}, changed AS (
-            INSERT INTO {documents} (tenant, key, document, position)
-            SELECT new.*, $5 FROM fence, unnest($6::text[], $7::text[], $8::text[]) AS new
+            INSERT INTO {documents} (tenant, key, document, written)
+            SELECT new.*, writes FROM fence, unnest($6::text[], $7::text[], $8::text[]) AS new
             ON CONFLICT (tenant, key) DO UPDATE
-            SET document = excluded.document, position = excluded.position, changed_at = clock_timestamp()
+            SET document = excluded.document, written = excluded.written, changed_at = clock_timestamp()
         ), moved AS (
-            INSERT INTO {tenants} (tenant, revision, position, hash, through)
-            SELECT new.*, $5 FROM fence, unnest($9::text[], $10::bigint[], $11::bigint[], $12::text[]) AS new
+            INSERT INTO {tenants} AS old (tenant, revision, position, hash, written)
+            SELECT new.*, writes FROM fence, unnest($9::text[], $10::bigint[], $11::bigint[], $12::text[]) AS new
             ON CONFLICT (tenant) DO UPDATE
-            SET revision = excluded.revision, position = excluded.position, hash = excluded.hash,
-                through = excluded.through
+            SET (revision, position, hash) = (
+                    SELECT revision, position, hash
+                    FROM (VALUES (old.revision, old.position, old.hash),
+                                 (excluded.revision, excluded.position, excluded.hash)) AS last (revision, position, hash)
+                    ORDER BY position DESC LIMIT 1
+                ), written = excluded.written
+        ), unparked AS (
+            DELETE FROM {parked} USING fence WHERE stream = ANY ($16)
         ), parked AS (
             INSERT INTO {parked} (stream, tenant, revision)
             SELECT new.* FROM fence, unnest($13::text[], $14::text[], $15::bigint[]) AS new
@@ -138,6 +155,7 @@ struct Columns {
     parked: Vec<String>,
     parked_tenants: Vec<Option<String>>,
     parked_revisions: Vec<i64>,
+    unparked: Vec<String>,
 }
 
 impl Columns {
@@ -159,6 +177,7 @@ impl Columns {
             columns.parked_tenants.push(tenant.as_ref().map(TenantId::to_string));
             columns.parked_revisions.push(signed(revision.get()));
         }
+        columns.unparked = batch.unparked.iter().map(StreamName::to_string).collect();
         Ok(columns)
     }
 }
@@ -223,17 +242,21 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
                     &columns.parked,
                     &columns.parked_tenants,
                     &columns.parked_revisions,
+                    &columns.unparked,
                 ],
             )
             .await?;
         if passed.is_none() {
             return Err(self.refusal(&client, batch.from).await);
         }
-        self.moved(batch.through, batch.parked);
+        self.moved(batch.through, batch.parked, &batch.unparked);
         Ok(())
     }
 
     async fn show(&self) -> Result<(), Error> {
+        if !self.is_shown {
+            return Ok(());
+        }
         let sql = format!(
             "WITH lease AS MATERIALIZED (SELECT FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE), shown AS (
                  UPDATE view_generations SET state = 'live' FROM lease WHERE id = $3 AND state = 'filling' RETURNING id
@@ -248,17 +271,17 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
     async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
         let mut client = self.lease.database.client().await?;
         let transaction = client.transaction().await?;
-        let sql = format!("WITH {FENCE} SELECT FROM fence");
+        let sql = format!("WITH {FENCE} SELECT writes FROM fence");
         let through = signed(replayed.through.get());
         let fenced: [&(dyn ToSql + Sync); 5] =
             [&self.lease.name, &self.lease.epoch, &self.generation.id, &signed(0), &through];
-        if transaction.query_opt(&sql, &fenced).await?.is_none() {
+        let Some(row) = transaction.query_opt(&sql, &fenced).await? else {
             drop(transaction);
             return Err(self.refusal(&client, Position::START).await);
-        }
-        copy(&transaction, &self.generation, &replayed, through).await?;
+        };
+        copy(&transaction, &self.generation, &replayed, row.try_get(0)?).await?;
         transaction.commit().await?;
-        self.moved(replayed.through, replayed.parked);
+        self.moved(replayed.through, replayed.parked, &[]);
         Ok(())
     }
 }
@@ -268,27 +291,27 @@ async fn copy<V: View>(
     transaction: &Transaction<'_>,
     generation: &Generation,
     replayed: &Replayed<V>,
-    through: i64,
+    written: i64,
 ) -> Result<(), Error> {
-    let sql = format!("COPY {} (tenant, key, document, position) FROM STDIN BINARY", generation.documents());
+    let sql = format!("COPY {} (tenant, key, document, written) FROM STDIN BINARY", generation.documents());
     let sink = transaction.copy_in(&sql).await?;
     let writer = BinaryCopyInWriter::new(sink, &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8]);
     pin_mut!(writer);
     for (tenant, snapshot) in &replayed.tenants {
         for (key, document) in &snapshot.documents {
             let (key, document) = (key.to_string(), to_json(document)?);
-            writer.as_mut().write(&[&tenant.as_str(), &key, &document, &through]).await?;
+            writer.as_mut().write(&[&tenant.as_str(), &key, &document, &written]).await?;
         }
     }
     writer.finish().await?;
-    let sql = format!("COPY {} (tenant, revision, position, hash, through) FROM STDIN BINARY", generation.tenants());
+    let sql = format!("COPY {} (tenant, revision, position, hash, written) FROM STDIN BINARY", generation.tenants());
     let sink = transaction.copy_in(&sql).await?;
     let writer = BinaryCopyInWriter::new(sink, &[Type::TEXT, Type::INT8, Type::INT8, Type::TEXT, Type::INT8]);
     pin_mut!(writer);
     for (tenant, snapshot) in &replayed.tenants {
         let Some(last) = snapshot.last else { continue };
         let (revision, position) = (signed(last.revision.get()), signed(last.position.get()));
-        writer.as_mut().write(&[&tenant.as_str(), &revision, &position, &last.hash.to_string(), &through]).await?;
+        writer.as_mut().write(&[&tenant.as_str(), &revision, &position, &last.hash.to_string(), &written]).await?;
     }
     writer.finish().await?;
     for Parked { tenant, stream, revision } in &replayed.parked {

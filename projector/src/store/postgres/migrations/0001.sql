@@ -6,6 +6,8 @@ CREATE TABLE view_generations (
     number   integer NOT NULL,
     state    text NOT NULL CHECK (state IN ('filling', 'live', 'retired')),
     position bigint NOT NULL DEFAULT 0,
+    -- How often it was written: what a reader has seen.
+    writes   bigint NOT NULL DEFAULT 0,
     moved_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE (view, version, number)
 );

@@ -1,0 +1,201 @@
+//! Rebuilding: a new generation is filled beside the live one, compared with it, and takes its place in one transaction.
+
+use std::fmt;
+
+use deadpool_postgres::{GenericClient, Transaction};
+use tokio_postgres::IsolationLevel;
+
+use super::{
+    super::{Error, Views as _},
+    CHANNEL,
+    connect::Database,
+    generation::Generation,
+    lease::Lease,
+    reader::position_of,
+    writer::PostgresWriter,
+};
+use crate::view::View;
+
+/// How many documents that differ are named.
+const NAMED_MAX: i64 = 10;
+
+/// A generation that is to take the live one's place.
+pub struct Rebuild<V: View> {
+    database: Database,
+    old: i64,
+    new: i64,
+    /// What fills it.
+    pub writer: PostgresWriter<V>,
+}
+
+impl<V: View> fmt::Debug for Rebuild<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a rebuild by {:?}", self.writer)
+    }
+}
+
+/// A document that the two generations do not agree about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// Its tenant.
+    pub tenant: String,
+    /// Its key.
+    pub key: String,
+}
+
+/// What came of an attempt to switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Switch {
+    /// The new generation is live.
+    Done,
+    /// The new generation has not come as far as the live one yet.
+    Behind,
+    /// Documents differ, of which some are named here: the view's version was not raised, or the live one is damaged.
+    Differs(Vec<Difference>),
+    /// Another generation is live by now.
+    Overtaken,
+}
+
+impl<V: View> Rebuild<V> {
+    /// The name of the lease that a rebuild of this view needs.
+    #[must_use]
+    pub fn lease_name() -> String {
+        format!("rebuild of view {} version {}", V::NAME, V::VERSION)
+    }
+
+    /// Begins a new generation. What an interrupted rebuild left is removed. `None` when there is no live one to rebuild.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn begin(lease: Lease) -> Result<Option<Self>, Error> {
+        let database = lease.database.clone();
+        let mut client = database.client().await?;
+        let transaction = client.transaction().await?;
+        transaction.batch_execute("LOCK TABLE view_generations IN SHARE ROW EXCLUSIVE MODE").await?;
+        let Some(old) = Generation::live::<V>(&transaction).await? else {
+            return Ok(None);
+        };
+        for left in Generation::all::<V>(&transaction, "filling").await? {
+            left.remove(&transaction).await?;
+        }
+        let new = Generation::create::<V>(&transaction).await?;
+        transaction.commit().await?;
+        drop(client);
+        let (old, new_id) = (old.id, new.id);
+        Ok(Some(Self { database, old, new: new_id, writer: PostgresWriter::of(lease, new, Vec::new(), false) }))
+    }
+
+    /// Removes what was filled.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn abandon(self) -> Result<(), Error> {
+        let mut client = self.database.client().await?;
+        let transaction = client.transaction().await?;
+        let filling = Generation::all::<V>(&transaction, "filling").await?;
+        for generation in filling.into_iter().filter(|generation| generation.id == self.new) {
+            generation.remove(&transaction).await?;
+        }
+        Ok(transaction.commit().await?)
+    }
+
+    /// Puts the new generation in the live one's place, if it has come as far, and if documents of the same state are the
+    /// same. Compares twice: everything without holding anybody up, and then, with both checkpoints locked, what was
+    /// written since.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::Corrupt`].
+    pub async fn switch(&self) -> Result<Switch, Error> {
+        let mut client = self.database.client().await?;
+        let transaction =
+            client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+        let Some((old, new)) = self.both(&transaction, "").await? else {
+            return Ok(Switch::Overtaken);
+        };
+        if new.position < old.position {
+            return Ok(Switch::Behind);
+        }
+        let differences = differences(&transaction, &old, &new, (-1, -1)).await?;
+        transaction.commit().await?;
+        if !differences.is_empty() {
+            return Ok(Switch::Differs(differences));
+        }
+        let compared = (old.writes, new.writes);
+        let transaction = client.transaction().await?;
+        let Some((old, new)) = self.both(&transaction, "FOR UPDATE").await? else {
+            return Ok(Switch::Overtaken);
+        };
+        if new.position < old.position {
+            return Ok(Switch::Behind);
+        }
+        let differences = differences_since(&transaction, &old, &new, compared).await?;
+        if !differences.is_empty() {
+            return Ok(Switch::Differs(differences));
+        }
+        for (id, state) in [(self.old, "retired"), (self.new, "live")] {
+            let sql = "UPDATE view_generations SET state = $2, moved_at = clock_timestamp() WHERE id = $1";
+            transaction.execute(sql, &[&id, &state]).await?;
+        }
+        transaction.execute(&format!("SELECT pg_notify('{CHANNEL}', $1)"), &[&self.new.to_string()]).await?;
+        transaction.commit().await?;
+        Ok(Switch::Done)
+    }
+
+    /// How far the live generation is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn is_behind(&self) -> Result<bool, Error> {
+        let client = self.database.client().await?;
+        let row = client.query_one("SELECT position FROM view_generations WHERE id = $1", &[&self.old]).await?;
+        Ok(*self.writer.checkpoint().borrow() < position_of(row.try_get(0)?))
+    }
+
+    async fn both(&self, client: &Transaction<'_>, lock: &str) -> Result<Option<(Generation, Generation)>, Error> {
+        let find = async |id: i64, state: &str| Generation::find::<V>(client, id, state, lock).await;
+        // In the order of ids, as whoever else locks both.
+        let old = find(self.old, "live").await?;
+        let new = find(self.new, "filling").await?;
+        Ok(old.zip(new))
+    }
+}
+
+async fn differences_since(
+    client: &impl GenericClient,
+    old: &Generation,
+    new: &Generation,
+    compared: (i64, i64),
+) -> Result<Vec<Difference>, Error> {
+    if (old.writes, new.writes) == compared { Ok(Vec::new()) } else { differences(client, old, new, compared).await }
+}
+
+/// Documents that differ, of tenants that both generations show at the same version, or that one should have and has not;
+/// of those that either was written to after so many writes.
+async fn differences(
+    client: &impl GenericClient,
+    old: &Generation,
+    new: &Generation,
+    (old_writes, new_writes): (i64, i64),
+) -> Result<Vec<Difference>, Error> {
+    let sql = format!(
+        "WITH tenants AS (
+            SELECT tenant FROM {} AS old FULL JOIN {} AS new USING (tenant)
+            WHERE (old.position = new.position
+                   OR new.tenant IS NULL AND old.position <= $4 OR old.tenant IS NULL AND new.position <= $3)
+              AND (old.written > $1 OR new.written > $2)
+        ), old AS (
+            SELECT tenant, key, document FROM {} JOIN tenants USING (tenant) WHERE document IS NOT NULL
+        ), new AS (
+            SELECT tenant, key, document FROM {} JOIN tenants USING (tenant) WHERE document IS NOT NULL
+        )
+        SELECT tenant, key FROM old FULL JOIN new USING (tenant, key)
+        WHERE old.document IS DISTINCT FROM new.document ORDER BY tenant, key LIMIT {NAMED_MAX}",
+        old.tenants(),
+        new.tenants(),
+        old.documents(),
+        new.documents()
+    );
+    let rows = client.query(&sql, &[&old_writes, &new_writes, &old.position, &new.position]).await?;
+    let named = rows.iter().map(|row| Ok(Difference { tenant: row.try_get(0)?, key: row.try_get(1)? }));
+    named.collect()
+}

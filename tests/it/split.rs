@@ -1,0 +1,23 @@
+//! The black-box tests again, with a process for each role, PostgreSQL and the proxy: same requests, equal answers.
+#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+#![expect(clippy::print_stderr, reason = "a failed test shows the service's log")]
+#![expect(dead_code, reason = "what only the other tests need")]
+#![expect(clippy::disallowed_methods, reason = "tests read the clock as clients do")]
+
+mod access;
+mod concurrency;
+mod conditional;
+mod description;
+mod fold;
+mod harness;
+mod log;
+mod never_304;
+mod positions;
+mod problems;
+mod process;
+mod roles;
+mod secrets;
+mod seed;
+#[path = "topology/split.rs"]
+mod topology;
+mod writers;

@@ -1,0 +1,31 @@
+//! Everything in one process, on an embedded log.
+
+use std::path::Path;
+
+use super::harness::Process;
+
+/// Whether one process answers everything: what each counts by itself is then what there is.
+pub(crate) const IS_ONE_PROCESS: bool = true;
+
+/// What runs.
+pub(crate) struct Topology {
+    service: Process,
+}
+
+impl Topology {
+    /// Starts the service.
+    pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
+        let options: Vec<_> = options.iter().map(String::as_str).collect();
+        Self { service: Process::start(&[&["serve"][..], &options].concat(), data_dir) }
+    }
+
+    /// Where it is reached.
+    pub(crate) fn url(&self) -> String {
+        self.service.url()
+    }
+
+    /// Everything that must be ready.
+    pub(crate) fn processes(&mut self) -> Vec<&mut Process> {
+        vec![&mut self.service]
+    }
+}

@@ -1,0 +1,74 @@
+//! A process for each role: the command role on an embedded log, which the others follow; views in PostgreSQL; a proxy in
+//! front.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use servers::{haproxy::Haproxy, postgres::Postgres};
+
+use super::harness::Process;
+
+/// What begins an option that names a database.
+pub(crate) const DATABASE: &str = "database=";
+
+static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
+
+/// Whether one process answers everything: what each counts by itself is then what there is.
+pub(crate) const IS_ONE_PROCESS: bool = false;
+
+/// What runs.
+pub(crate) struct Topology {
+    pub(crate) command: Process,
+    /// Of which one works and the others stand by.
+    pub(crate) projectors: Vec<Process>,
+    pub(crate) query: Process,
+    proxy: Haproxy,
+    data_dir: PathBuf,
+    database: String,
+}
+
+impl Topology {
+    /// Starts every role. What was started on the data directory before had its views in the same database; a test that
+    /// has a database of its own names it.
+    pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
+        let named = options.iter().find_map(|option| option.strip_prefix(DATABASE).map(str::to_owned));
+        let note = data_dir.with_extension("database");
+        let database = named.or_else(|| fs::read_to_string(&note).ok()).unwrap_or_else(|| POSTGRES.database());
+        fs::write(note, &database).unwrap();
+        // The proxy tells the client's address.
+        let proxy = ["--trusted-proxy", "127.0.0.1"];
+        let given = options.iter().map(String::as_str).filter(|option| !option.starts_with(DATABASE));
+        let options: Vec<_> = given.chain(proxy).collect();
+        let command = Process::start(&[&["command"][..], &options].concat(), data_dir);
+        let query = Process::start(&[&["query", "--postgres", &database][..], &options].concat(), data_dir);
+        let proxy = Haproxy::start([command.address; 2], [query.address; 2]);
+        let (projectors, data_dir) = (Vec::new(), data_dir.to_owned());
+        let mut topology = Self { command, projectors, query, proxy, data_dir, database };
+        topology.add_projector();
+        topology
+    }
+
+    /// Starts one more projector.
+    pub(crate) fn add_projector(&mut self) {
+        let projector = Process::start(&["projector", "--postgres", &self.database], &self.data_dir);
+        self.projectors.push(projector);
+    }
+
+    /// Where the views are.
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    /// Where they are reached.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.proxy.address)
+    }
+
+    /// Everything that must be ready.
+    pub(crate) fn processes(&mut self) -> Vec<&mut Process> {
+        [&mut self.command, &mut self.query].into_iter().chain(&mut self.projectors).collect()
+    }
+}
