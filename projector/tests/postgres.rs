@@ -35,10 +35,14 @@ async fn open() -> Fixture {
 
 /// An empty database with the schema.
 async fn database() -> Database {
+    database_and_url().await.1
+}
+
+async fn database_and_url() -> (String, Database) {
     let url = tokio::task::spawn_blocking(|| POSTGRES.database()).await.unwrap();
     let database = Database::new(&url, None, None).unwrap();
     migrate(&database).await.unwrap();
-    database
+    (url, database)
 }
 
 async fn writer(database: &Database, ttl: Duration) -> Option<PostgresWriter<Integrations>> {
@@ -231,4 +235,27 @@ async fn over_tls_a_server_is_trusted_that_a_known_authority_signed_and_no_other
     let other = Tls::make();
     let doubting = Database::new(&url, None, Some(&other.authority)).unwrap();
     assert!(matches!(migrate(&doubting).await, Err(SchemaError::Store(Error::Unavailable(_)))));
+}
+
+#[tokio::test]
+async fn the_row_of_a_deleted_document_stays_for_seven_days() {
+    let (url, database) = database_and_url().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    for number in 1..=3 {
+        let from = u64::from(number) - 1;
+        writer.write(batch(from, from + 1, 0, number, number == 3)).await.unwrap();
+    }
+    assert_eq!(writer.forget_deleted().await.unwrap(), 0);
+    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+    let age = async {
+        let sql = "UPDATE view_integrations_v1_g1 SET changed_at = changed_at - make_interval(days => $1)
+                   WHERE key LIKE '%1' OR document IS NOT NULL";
+        client.execute(sql, &[&8_i32]).await.unwrap()
+    };
+    let aged = tokio::select! {
+        aged = age => aged,
+        _ = connection => unreachable!("nobody ends it"),
+    };
+    assert_eq!(aged, 2);
+    assert_eq!(writer.forget_deleted().await.unwrap(), 1);
 }

@@ -32,6 +32,9 @@ const LEASE: Duration = Duration::from_secs(5);
 /// How often one that stands by looks whether it may work, and how long what is away is left alone.
 const TRY_EVERY: Duration = Duration::from_secs(1);
 
+/// How often the rows of documents that were deleted long ago are removed.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+
 /// Runs the role until it is told to stop.
 pub(crate) fn run(options: &cli::Projector) -> Result<(), Failure> {
     service::run(projector(options))
@@ -145,6 +148,15 @@ impl Feeder {
             Ok(writer) => writer,
             Err(error) => return error.into(),
         };
+        let tidying = async {
+            loop {
+                match writer.forget_deleted().await {
+                    Ok(forgotten) => tracing::debug!(forgotten, "rows of deleted documents are removed"),
+                    Err(error) => return error,
+                }
+                tokio::time::sleep(TIDY_EVERY).await;
+            }
+        };
         let started = Instant::now();
         let tell = |progress| {
             self.progress.parked.store(writer.parked());
@@ -159,8 +171,12 @@ impl Feeder {
                 }
             }
         };
-        let Err(error) = runner::run::<Integrations>(&*self.store, &writer, tell).await;
-        error.into()
+        tokio::select! {
+            ended = runner::run::<Integrations>(&*self.store, &writer, tell) => match ended {
+                Err(error) => error.into(),
+            },
+            error = tidying => error.into(),
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! one statement, which moves the checkpoint by compare-and-set on lease and old position and writes nothing unless that
 //! succeeds: so each event takes effect exactly once, whatever crashes or wakes up late.
 
+use std::time::Duration;
+
 use events::store::Cause;
 
 use super::Error;
@@ -25,6 +27,8 @@ pub use rebuild::{Difference, Rebuild, Switch};
 pub use schema::{SchemaError, migrate};
 pub use writer::PostgresWriter;
 
+/// How long a deleted document stays as a row without one, for readers that were away.
+const DELETED_STAY: Duration = Duration::from_secs(7 * 24 * 3_600);
 /// Where a view that moved is told.
 const CHANNEL: &str = "integrations_views";
 

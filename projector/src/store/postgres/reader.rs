@@ -13,7 +13,10 @@ use events::{
 };
 use foldhash::fast::RandomState;
 use moka::{policy::EvictionPolicy, sync::Cache};
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
 use tokio_postgres::{IsolationLevel, Row};
 
 use super::{
@@ -44,11 +47,18 @@ pub enum Refreshed {
 pub struct PostgresReader<V: View> {
     pub(super) database: Database,
     pub(super) tenants: Cache<TenantId, Arc<Held<V>>, RandomState>,
-    pub(super) shown: Mutex<Option<Generation>>,
+    pub(super) shown: Mutex<Option<Shown>>,
     pub(super) checkpoint: watch::Sender<Position>,
     pub(super) parked: ArcSwap<ParkedStreams>,
     loads: Vec<Mutex<()>>,
     hasher: RandomState,
+}
+
+/// What is shown, and since when it is known to be.
+#[derive(Clone)]
+pub(super) struct Shown {
+    pub(super) generation: Generation,
+    pub(super) at: Instant,
 }
 
 /// A tenant in memory.
@@ -93,7 +103,9 @@ impl<V: View> PostgresReader<V> {
         let held = Arc::new(read_tenant::<V>(&transaction, &generation, tenant).await?);
         transaction.commit().await?;
         let shown = self.shown.lock().await;
-        let is_overtaken = shown.as_ref().is_none_or(|shown| shown.id != generation.id || held.written < shown.writes);
+        let is_overtaken = shown
+            .as_ref()
+            .is_none_or(|shown| shown.generation.id != generation.id || held.written < shown.generation.writes);
         if is_overtaken {
             return Ok(None);
         }

@@ -9,16 +9,19 @@ use std::{
 
 use deadpool_postgres::GenericClient;
 use events::ids::TenantId;
-use tokio::{sync::Notify, time::timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tokio_postgres::{AsyncMessage, IsolationLevel};
 
 use super::{
     super::{Error, Parked, ParkedStreams, TenantChanges},
-    CHANNEL,
+    CHANNEL, DELETED_STAY,
     connect::Connection,
     corrupt,
     generation::Generation,
-    reader::{Held, PostgresReader, Refreshed, last_event, parked_streams, parse_key, position_of},
+    reader::{Held, PostgresReader, Refreshed, Shown, last_event, parked_streams, parse_key, position_of},
 };
 use crate::view::View;
 
@@ -82,24 +85,31 @@ impl<V: View> PostgresReader<V> {
     pub async fn refresh(&self) -> Result<Refreshed, Error> {
         let (before, held) = {
             let shown = self.shown.lock().await;
-            (shown.clone(), self.tenants.iter().map(|(tenant, _)| TenantId::clone(&tenant)).collect::<HashSet<_>>())
+            // A reader that was away for long may have missed what is deleted and forgotten by now.
+            let recent = shown.as_ref().filter(|shown| shown.at.elapsed() < DELETED_STAY / 2);
+            let held = self.tenants.iter().map(|(tenant, _)| TenantId::clone(&tenant)).collect::<HashSet<_>>();
+            (recent.map(|shown| shown.generation.clone()), held)
         };
+        let at = Instant::now();
         let Some(changes) = self.changes(before.as_ref(), &held).await? else {
             return Ok(Refreshed::Missing);
         };
         let position = position_of(changes.generation.position);
         let mut shown = self.shown.lock().await;
         // Another refresh may have come further meanwhile.
-        let is_news = shown.as_ref().is_none_or(|shown| {
-            shown.id < changes.generation.id
-                || shown.id == changes.generation.id && shown.writes < changes.generation.writes
-        });
-        if is_news {
-            self.apply(&changes.generation, before.as_ref(), &held, changes.tenants, changes.parked);
-            *shown = Some(changes.generation);
-            self.checkpoint.send_replace(position);
+        let place = |generation: &Generation| (generation.id, generation.writes);
+        match &mut *shown {
+            Some(shown) if place(&shown.generation) > place(&changes.generation) => {
+                return Ok(Refreshed::Through(position_of(shown.generation.position)));
+            }
+            Some(shown) if before.is_some() && place(&shown.generation) == place(&changes.generation) => shown.at = at,
+            _ => {
+                self.apply(&changes.generation, before.as_ref(), &held, changes.tenants, changes.parked);
+                *shown = Some(Shown { generation: changes.generation, at });
+                self.checkpoint.send_replace(position);
+            }
         }
-        Ok(Refreshed::Through(shown.as_ref().map_or(position, |shown| position_of(shown.position))))
+        Ok(Refreshed::Through(position))
     }
 
     async fn changes(
@@ -137,7 +147,7 @@ impl<V: View> PostgresReader<V> {
                 parked_of.entry(tenant.clone()).or_default().insert(stream.clone(), *revision);
             }
         }
-        let is_another = before.is_some_and(|before| before.id != generation.id);
+        let is_another = before.is_none_or(|before| before.id != generation.id);
         for (tenant, held) in &self.tenants {
             // What was loaded since it was asked for changes may lack some.
             let is_unknown = !known.contains(&*tenant) && held.written < generation.writes;

@@ -18,7 +18,7 @@ use tokio_postgres::{
 
 use super::{
     super::{Batch, Documents, Error, Parked, ParkedStreams, Replayed, Views, WriteViews},
-    CHANNEL, corrupt,
+    CHANNEL, DELETED_STAY, corrupt,
     generation::Generation,
     lease::Lease,
     reader::{parked_streams, position_of},
@@ -85,6 +85,18 @@ impl<V: View> PostgresWriter<V> {
             generation,
             view: PhantomData,
         }
+    }
+
+    /// Removes the rows of documents that were deleted long ago; answers how many.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`].
+    pub async fn forget_deleted(&self) -> Result<u64, Error> {
+        let sql = format!(
+            "DELETE FROM {} WHERE document IS NULL AND changed_at < clock_timestamp() - make_interval(secs => $1)",
+            self.generation.documents()
+        );
+        Ok(self.lease.database.client().await?.execute(&sql, &[&DELETED_STAY.as_secs_f64()]).await?)
     }
 
     /// Why the fence let nothing through.
