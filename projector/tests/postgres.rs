@@ -2,11 +2,15 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::{
-    sync::{Arc, LazyLock},
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use events::ids::{Position, TenantId};
+use futures_util::StreamExt as _;
 use projector::{
     store::{
         Batch, Error, ReadViews as _, Views as _, WriteViews as _,
@@ -258,4 +262,45 @@ async fn the_row_of_a_deleted_document_stays_for_seven_days() {
     };
     assert_eq!(aged, 2);
     assert_eq!(writer.forget_deleted().await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_tenant_is_ever_shown_older_than_the_checkpoint_that_is_told() {
+    const TENANTS: u8 = 6;
+    const WRITES: u64 = 600;
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    // Room for next to nothing: tenants are loaded again and again.
+    let reader = Arc::new(PostgresReader::<Integrations>::new(database.clone(), 1));
+    let (followed, read) = (Arc::clone(&reader), Arc::clone(&reader));
+    let written: Arc<[AtomicU64]> = (0..TENANTS).map(|_| AtomicU64::new(0)).collect();
+    let told = Arc::clone(&written);
+    let reading = async move {
+        let mut reads = futures_util::stream::FuturesUnordered::new();
+        for number in (0..TENANTS).cycle().take(4_000) {
+            let (reader, told) = (Arc::clone(&read), Arc::clone(&told));
+            reads.push(async move {
+                let at_least = told[usize::from(number)].load(Ordering::SeqCst);
+                reach(&reader, at_least).await;
+                let shown = reader.snapshot(&tenant(number)).await.unwrap().position().get();
+                assert!(shown >= at_least, "tenant {number} is at {shown}, and {at_least} was told");
+            });
+            if reads.len() >= 8 {
+                reads.next().await;
+            }
+        }
+        while reads.next().await.is_some() {}
+    };
+    let writing = async {
+        for from in 0..WRITES {
+            let number = u8::try_from(from % u64::from(TENANTS)).unwrap();
+            writer.write(batch(from, from + 1, number, 1, true)).await.unwrap();
+            written[usize::from(number)].store(from + 1, Ordering::SeqCst);
+        }
+    };
+    tokio::select! {
+        _ = followed.follow(|_| {}) => unreachable!("it never ends"),
+        ((), ()) = async { tokio::join!(reading, writing) } => {}
+    }
 }
