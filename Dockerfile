@@ -1,7 +1,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /source
 COPY . .
-RUN cargo build --release --locked
+RUN cargo build --release --locked --package integrations
 
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --home-dir /data --create-home integrations && chmod 0700 /data

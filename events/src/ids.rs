@@ -291,7 +291,7 @@ impl Revision {
 
     /// Takes a number, from 0.
     #[must_use]
-    pub fn new(revision: u64) -> Self {
+    pub const fn new(revision: u64) -> Self {
         Self(revision)
     }
 

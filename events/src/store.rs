@@ -1,4 +1,4 @@
-//! The port to the log, and its contract. Adapters: [`sqlite`], the embedded one.
+//! The port to the log, and its contract. Adapters: [`sqlite`], the embedded one, and `eventstoredb`.
 //!
 //! # Contract
 //! Where two stores could differ, every adapter does as follows; `store::suite` holds each to it.
@@ -17,7 +17,8 @@
 //! - **Tombstones.** A tombstone expects nothing, may name a stream that never was, and succeeds twice. It removes every
 //!   event of the stream for good. An append to a tombstoned stream is [`Error::Tombstoned`], whatever it expects, and a
 //!   repeat of events that stood there too; so is reading it. The rest of the log is as it was: positions are never
-//!   used again.
+//!   used again. Whoever reads or follows the whole log sees nothing of it either, where its
+//!   [kind](crate::stream::Kind::is_removable) is one whose streams are removed; of another he may, for a while.
 //! - **Kinds** decide what a stream keeps: those that [keep their last event only](crate::stream::Kind::keeps_last_only)
 //!   forget the older ones with the append of the next.
 //! - **Reading.** Readers and subscribers never see events whose type begins with `$`. Reading a stream that never was
@@ -47,6 +48,8 @@ use crate::{
     stream::{Kind, StreamName},
 };
 
+#[cfg(feature = "eventstoredb")]
+pub mod eventstoredb;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;

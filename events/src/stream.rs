@@ -57,6 +57,16 @@ impl Kind {
         }
     }
 
+    /// Whether streams of this kind are removed, or lose older events, in the course of things. A reader of the whole
+    /// log never sees what was removed from them; of streams of other kinds he may, until the store is cleaned.
+    #[must_use]
+    pub fn is_removable(self) -> bool {
+        match self {
+            Self::Key | Self::Icon | Self::JanitorCheckpoint => true,
+            Self::Integration | Self::Slug => false,
+        }
+    }
+
     /// Whether each event's hash covers that of the one before it.
     #[must_use]
     pub fn is_chained(self) -> bool {

@@ -66,7 +66,7 @@ pub async fn a_tombstoned_stream_takes_no_append_whatever_it_expects(world: Worl
 
 pub async fn the_events_of_a_tombstoned_stream_are_gone_from_the_log(world: World) {
     let (before, kept) = world.given(Kind::Integration, 2).await;
-    let (removed, _) = world.given(Kind::Integration, 2).await;
+    let (removed, _) = world.given(Kind::Icon, 2).await;
     let (_, kept_after) = world.given(Kind::Integration, 2).await;
     world.remove(&removed).await;
     let kept: Vec<_> = kept.into_iter().chain(kept_after).collect();
@@ -84,7 +84,7 @@ pub async fn a_tombstone_changes_no_position_of_the_rest(world: World) {
 }
 
 pub async fn a_later_subscriber_sees_nothing_of_a_tombstoned_stream(world: World) {
-    let (removed, _) = world.given(Kind::Integration, 2).await;
+    let (removed, _) = world.given(Kind::Icon, 2).await;
     let (_, kept) = world.given(Kind::Integration, 1).await;
     let at = world.remove(&removed).await.position;
     let mut follower = world.follow(&Kind::ALL);

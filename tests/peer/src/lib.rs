@@ -1,0 +1,124 @@
+//! A protocol peer of EventStoreDB, for tests: it speaks the part of the server's gRPC protocol that a client of event
+//! streams uses, over a log of its own, and does wrong when it is asked to.
+//!
+//! It is no server: one node, no users but one, no projections, no persistent subscriptions, no soft deletes, no
+//! scavenging, no durability beyond the operating system's. It shares no code with what it is there to test.
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+};
+
+use tokio::sync::oneshot;
+
+pub use self::{
+    faults::{Fault, UnknownFault},
+    state::Counts,
+};
+use self::{
+    log::{Event, Log},
+    state::State,
+};
+
+mod connection;
+mod faults;
+pub mod log;
+mod read;
+mod service;
+mod session;
+mod state;
+mod subscription;
+mod wire;
+
+/// How a peer is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where it listens, on 127.0.0.1; 0 is a free one.
+    pub port: u16,
+    /// Where it keeps its log; in memory when there is none.
+    pub directory: Option<PathBuf>,
+    /// The user and the password that every call must bring; none when anybody may call.
+    pub user: Option<(String, String)>,
+}
+
+/// A running peer, on a thread of its own. Dropping it ends it as a kill would: what was answered is in the file,
+/// connections are cut.
+#[derive(Debug)]
+pub struct Peer {
+    address: SocketAddr,
+    state: Arc<State>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Peer {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When the port is taken or the log cannot be opened.
+    pub fn start(options: &Options) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let log = Log::open(options.directory.as_deref())?;
+        let state = Arc::new(State::new(log, address, options.user.as_ref()));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let serving = Arc::clone(&state);
+        let thread = std::thread::Builder::new().name("peer".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = connection::serve(listener, serving) => {}
+                    _ = stopped => {}
+                }
+            });
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A connection string for it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("esdb://{}?tls=false", self.address)
+    }
+
+    /// Does a fault, or puts it in force.
+    pub fn fault(&self, fault: &Fault) {
+        self.state.fault(fault);
+    }
+
+    /// Every event that stands in the log, in its order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Arc<Event>> {
+        let log = self.state.log();
+        (0..log.len()).filter_map(|at| log.event(at).map(Arc::clone)).collect()
+    }
+
+    /// What it has counted.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.state.counts()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has nothing left to end.
+            let _ = thread.join();
+        }
+    }
+}
