@@ -4,6 +4,8 @@ COPY . .
 RUN cargo build --release --locked --package integrations
 
 FROM debian:bookworm-slim
+# What the client of Kafka speaks TLS with.
+RUN apt-get update && apt-get install -y --no-install-recommends libssl3 && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --uid 10001 --home-dir /data --create-home integrations && chmod 0700 /data
 COPY --from=build /source/target/release/integrations /usr/local/bin/integrations
 # Whom to trust over TLS: the keys of an identity provider are fetched.

@@ -9,6 +9,8 @@ use events::{
 };
 use http::HeaderValue;
 use ipnet::IpNet;
+#[cfg(feature = "kafka")]
+use projector::kafka::settings::TOPIC_PREFIX;
 
 /// Manage integrations: connectors to third-party APIs, shared between the users and teams of a tenant
 #[derive(Debug, Parser)]
@@ -73,6 +75,21 @@ pub(crate) struct Provider {
     /// What the claim `aud` of tokens must contain; with --jwks
     #[arg(long, env = "INTEGRATIONS_AUDIENCE", value_name = "AUDIENCE")]
     pub(crate) audience: Option<String>,
+}
+
+/// Options of the change feed on Kafka.
+#[cfg(feature = "kafka")]
+#[derive(Debug, Args)]
+pub(crate) struct Kafka {
+    /// Publish what happens to Kafka: its brokers, as HOST:PORT, separated by commas
+    #[arg(long, env = "INTEGRATIONS_KAFKA", value_name = "BROKERS")]
+    pub(crate) kafka: Option<String>,
+    /// What the names of the topics begin with
+    #[arg(long, env = "INTEGRATIONS_KAFKA_TOPIC_PREFIX", value_name = "PREFIX", default_value = TOPIC_PREFIX)]
+    pub(crate) kafka_topic_prefix: String,
+    /// Properties of librdkafka, e.g. for TLS and SASL, a NAME=VALUE a line
+    #[arg(long, env = "INTEGRATIONS_KAFKA_PROPERTIES", value_name = "FILE")]
+    pub(crate) kafka_properties: Option<PathBuf>,
 }
 
 /// The option of verbs that work on a log without a service.
@@ -146,6 +163,9 @@ pub(crate) enum Shell {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) identity: Identity,
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
     /// Where to listen
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
@@ -183,6 +203,9 @@ pub(crate) struct Projector {
     pub(crate) http: Http,
     #[command(flatten)]
     pub(crate) postgres: Postgres,
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
 }
 
 /// Options of `query`.

@@ -13,6 +13,8 @@ mod keys;
 mod listen;
 mod progress;
 mod provider;
+#[cfg(feature = "kafka")]
+mod publish;
 mod roles;
 mod root;
 mod serve;

@@ -8,7 +8,10 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use events::store::{EventStore, Health};
+use events::{
+    ids::Position,
+    store::{EventStore, Health},
+};
 use http::header;
 use projector::{store::Views, view::integrations::Integrations};
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -24,8 +27,22 @@ use web::{
 
 use crate::service::Service;
 
+/// How far the log is published on Kafka.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Published {
+    pub(crate) state: &'static str,
+    pub(crate) position: Position,
+    pub(crate) held_back: usize,
+}
+
+/// The state of a publisher with which all is well.
+const PUBLISHING: &str = "publishing";
+
+/// Tells how far the log is published, where it is.
+pub(crate) type Publishing = Option<Arc<dyn Fn() -> Published + Send + Sync>>;
+
 /// What health and metrics are told from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Root {
     pub(crate) store: Arc<dyn EventStore>,
     /// What is shown; a process that shows nothing has none.
@@ -35,6 +52,7 @@ pub(crate) struct Root {
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) load: Arc<Load>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) publishing: Publishing,
 }
 
 impl Root {
@@ -51,6 +69,7 @@ impl Root {
             readiness: Arc::clone(&service.readiness),
             load: Arc::clone(&service.load),
             metrics: Arc::clone(&service.metrics),
+            publishing: None,
         }
     }
 
@@ -120,16 +139,28 @@ async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem
         Health::Failing | Health::Lost if root.writes_log => {
             Err(Problem::retry_after(Kind::NotReady, "Not ready: the event log cannot be written.", 1))
         }
-        Health::Ready | Health::Failing | Health::Lost => Ok(ready(root.parked())),
+        Health::Ready | Health::Failing | Health::Lost => Ok(ready(&root)),
     }
 }
 
-/// It is: parked streams are for an operator to know, and no reason to take the service away from everybody else.
-fn ready(parked: usize) -> String {
-    match parked {
-        0 => "ready\n".to_owned(),
-        _ => format!("ready, parked streams: {parked}\n"),
+/// It is: parked streams, and Kafka away, are for an operator to know, and no reason to take the service away from
+/// everybody else.
+fn ready(root: &Root) -> String {
+    let mut text = "ready".to_owned();
+    let parked = root.parked();
+    if parked > 0 {
+        text.push_str(&format!(", parked streams: {parked}"));
     }
+    if let Some(published) = root.publishing.as_ref().map(|published| published()) {
+        if published.state != PUBLISHING {
+            let behind = root.store.head().borrow().get().saturating_sub(published.position.get());
+            text.push_str(&format!(", Kafka: {}, {behind} positions behind", published.state));
+        }
+        if published.held_back > 0 {
+            text.push_str(&format!(", streams held back from Kafka: {}", published.held_back));
+        }
+    }
+    text + "\n"
 }
 
 /// What the service measures of itself (OpenMetrics)
@@ -142,6 +173,10 @@ async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
     root.metrics.log_position.set(head);
     if let Some(views) = &root.views {
         root.metrics.projection_lag.set(head.saturating_sub(views.checkpoint().borrow().get()));
+    }
+    if let Some(published) = root.publishing.as_ref().map(|published| published()) {
+        let lag = head.saturating_sub(published.position.get());
+        root.metrics.kafka.tell(published.state == PUBLISHING, lag, published.held_back as u64);
     }
     root.metrics.parked_streams.set(root.parked() as u64);
     root.metrics.requests_in_flight.set(i64::try_from(root.load.in_flight()).unwrap_or(i64::MAX));

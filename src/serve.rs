@@ -45,6 +45,8 @@ pub(crate) fn run(options: &cli::Serve) -> Result<(), Failure> {
 }
 
 async fn serve(options: &cli::Serve) -> Result<(), Failure> {
+    #[cfg(feature = "kafka")]
+    let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
     let service = Service::new(&options.http, &service::with_tokens(&[Part::Views], &options.identity))?;
     let provider = service.provider(&options.identity).await?;
     let data_dir = &options.identity.data.data_dir;
@@ -60,6 +62,12 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     let queries = Queries::new(readable, Arc::clone(&store), query_settings(&options.reading));
     let api = commands.router(&service).merge(query::router(Arc::new(queries)));
     let root = Root::of(&service, &store, Some(views));
+    #[cfg(feature = "kafka")]
+    let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
+    #[cfg(feature = "kafka")]
+    if let Some(publisher) = publisher {
+        service.tasks.spawn(publisher.run_alone(Arc::clone(&store), service.stop.clone()));
+    }
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);
     service.tasks.spawn(clean(Arc::clone(&store), memory.checkpoint(), service.stop.clone()));

@@ -108,6 +108,7 @@ fn query_reads_views_and_knows_nothing_of_what_feeds_them() {
     for path in files("query/src", &[".rs"]) {
         let text = read(&path);
         assert!(!text.contains("projector::runner"), "{} must not know the runner", relative(&path));
+        assert!(!text.contains("projector::kafka"), "{} must not know the publisher", relative(&path));
         assert!(!text.contains("WriteViews"), "{} must not write views", relative(&path));
     }
 }
@@ -157,7 +158,7 @@ fn the_domain_is_pure() {
 
 #[test]
 fn each_technology_stays_in_its_room() {
-    let rooms: [(&str, &[&str]); 11] = [
+    let rooms: [(&str, &[&str]); 13] = [
         ("axum::", &["web/src/", "command/src/routes", "query/src/routes", "src/"]),
         ("rusqlite", &["events/src/store/sqlite"]),
         ("SqliteStore", &["events/src/store/sqlite", "src/serve.rs", "src/roles/"]),
@@ -169,6 +170,8 @@ fn each_technology_stays_in_its_room() {
         ("jsonwebtoken", &["web/src/bearer"]),
         ("tokio_postgres", &["projector/src/store/postgres"]),
         ("deadpool", &["projector/src/store/postgres"]),
+        ("rdkafka", &["projector/src/kafka"]),
+        ("kafka::run", &["src/publish.rs"]),
     ];
     for path in sources() {
         let (name, text) = (relative(&path), read(&path));

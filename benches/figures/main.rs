@@ -8,6 +8,9 @@
 use std::time::Duration;
 
 mod bare;
+#[path = "../../tests/servers/kafka.rs"]
+#[expect(dead_code, reason = "tests stop and start it too")]
+mod broker;
 mod create;
 mod fold;
 mod growth;
@@ -19,6 +22,7 @@ mod places;
 mod plot;
 mod process;
 mod product;
+mod publish;
 mod raw;
 mod report;
 mod start;
@@ -58,13 +62,14 @@ impl Effort {
 
 type Figure = (&'static str, fn(Effort));
 
-const FIGURES: [Figure; 7] = [
+const FIGURES: [Figure; 8] = [
     ("list", list::run),
     ("create", create::run),
     ("start", start::run),
     ("memory", memory::run),
     ("visible", visible::run),
     ("verify", verify::run),
+    ("publish", publish::run),
     ("growth", growth::run),
 ];
 

@@ -1,5 +1,8 @@
-//! Log to views: pure folds ([`view`]), the [`runner`] that feeds them, the [`store`] that holds what they show.
+//! Log to views: pure folds ([`view`]), the [`runner`] that feeds them, the [`store`] that holds what they show. Beside
+//! them the publisher to Kafka ([`kafka`], with the feature of this name).
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod replay;
 pub mod runner;
 pub mod store;

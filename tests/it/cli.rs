@@ -58,6 +58,9 @@ fn every_verb_tells_its_options_and_its_defaults() {
         "--audience",
         "--master-key-file",
         "--trusted-proxy",
+        "--kafka",
+        "--kafka-topic-prefix",
+        "--kafka-properties",
         "INTEGRATIONS_LISTEN",
         "INTEGRATIONS_DATA_DIR",
         "[default: 127.0.0.1:8080]",
@@ -76,7 +79,7 @@ fn every_verb_tells_its_options_and_its_defaults() {
     for verb in ["export", "import", "verify", "history"] {
         assert!(help(&[verb]).contains("--data-dir"), "{verb}");
     }
-    for option in ["--event-store", "--views", "--kafka", "--otlp", "--gateway-allow"] {
+    for option in ["--event-store", "--views", "--otlp", "--gateway-allow"] {
         assert!(!serve.contains(option), "{option} is not built");
     }
 }

@@ -1,13 +1,14 @@
 //! What the service measures of itself, in the OpenMetrics text format. No label names a tenant, an id or a user.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, text::encode},
     metrics::{
         counter::Counter,
         family::Family,
-        gauge::Gauge,
+        gauge::{ConstGauge, Gauge},
         histogram::{Histogram, exponential_buckets},
     },
     registry::Registry,
@@ -58,6 +59,35 @@ pub struct Metrics {
     pub parked_streams: Gauge<u64, AtomicU64>,
     /// Data keys that are not under the active master key, as far as was counted.
     pub keys_to_rewrap: Gauge<u64, AtomicU64>,
+    /// How the log is published on Kafka; nothing where it is not.
+    pub kafka: KafkaMetrics,
+}
+
+/// How the log is published on Kafka: not shown before it is told.
+#[derive(Debug, Clone, Default)]
+pub struct KafkaMetrics(Arc<Mutex<Option<[u64; 3]>>>);
+
+impl KafkaMetrics {
+    /// Tells whether it is being published, how many positions are not yet, and how many streams are held back.
+    pub fn tell(&self, is_publishing: bool, lag: u64, held_back: u64) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some([is_publishing.into(), lag, held_back]);
+    }
+}
+
+impl Collector for KafkaMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        const DESCRIBED: [(&str, &str); 3] = [
+            ("kafka_publishing", "Whether the log is being published on Kafka"),
+            ("kafka_lag", "Positions of the log that are not published on Kafka yet"),
+            ("kafka_held_back_streams", "Streams that are not published on Kafka from an event on"),
+        ];
+        let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((name, help), value) in DESCRIBED.into_iter().zip(told.into_iter().flatten()) {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+        }
+        Ok(())
+    }
 }
 
 impl Default for Metrics {
@@ -76,6 +106,7 @@ impl Default for Metrics {
             projection_lag: Gauge::default(),
             parked_streams: Gauge::default(),
             keys_to_rewrap: Gauge::default(),
+            kafka: KafkaMetrics::default(),
             registry: Registry::default(),
         };
         registry.register("request_seconds", "Seconds that a request took", metrics.request_seconds.clone());
@@ -104,6 +135,7 @@ impl Default for Metrics {
             "Data keys that are not under the active master key",
             metrics.keys_to_rewrap.clone(),
         );
+        registry.register_collector(Box::new(metrics.kafka.clone()));
         Self { registry, ..metrics }
     }
 }
