@@ -45,8 +45,7 @@ async fn open_shared() -> Fixture {
 
 async fn open(url: &str) -> EventStoreDb {
     let store = EventStoreDb::open(url).expect("the connection string is one");
-    let mut health = store.health();
-    health.wait_for(|health| *health == Health::Ready).await.expect("the store is there");
+    until_health(&store, Health::Ready).await;
     store
 }
 
@@ -110,12 +109,22 @@ async fn append(store: &EventStoreDb, stream: &StreamName, expected: ExpectedRev
     store.append(vec![write]).await.map(|_| id)
 }
 
+/// Waits for something, but not for ever.
+async fn soon<T>(awaited: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), awaited).await.expect("it comes")
+}
+
 /// Waits until something is so.
 async fn until(mut is_so: impl FnMut() -> bool) {
-    let waiting = async {
+    soon(async {
         while !is_so() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-    };
-    tokio::time::timeout(Duration::from_secs(30), waiting).await.expect("it becomes so");
+    })
+    .await;
+}
+
+async fn until_health(store: &EventStoreDb, wanted: Health) {
+    let mut health = store.health();
+    soon(health.wait_for(|health| *health == wanted)).await.expect("the store is open");
 }

@@ -14,7 +14,7 @@ use events::{
 };
 use peer::{Fault, Options, Peer};
 
-use super::{Site, append, exact, integration, open, until};
+use super::{Site, append, exact, integration, open, until, until_health};
 
 fn start() -> Peer {
     Peer::start(&Options::default()).expect("a peer")
@@ -34,7 +34,7 @@ async fn a_server_that_comes_later_is_found() {
     let refused = append(&store, &integration(), NoStream).await;
     assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
     let peer = Peer::start(&Options { port, ..Options::default() }).expect("the port is free");
-    store.health().wait_for(|health| *health == Health::Ready).await.expect("the store is open");
+    until_health(&store, Health::Ready).await;
     append(&store, &integration(), NoStream).await.expect("it is there");
     assert_eq!(peer.events().len(), 1);
 }

@@ -11,7 +11,7 @@ use events::{
 };
 use peer::{Fault, Options, Peer};
 
-use super::{Site, append, exact, integration, open, slug, until};
+use super::{Site, append, exact, integration, open, slug, soon, until, until_health};
 
 /// A follower that checks that positions rise.
 struct Follower {
@@ -38,8 +38,7 @@ impl Follower {
     }
 
     async fn next(&mut self) -> Vec<events::envelope::RecordedEvent> {
-        let next = tokio::time::timeout(Duration::from_secs(30), self.subscription.next());
-        match next.await.expect("something comes").expect("the store is open") {
+        match soon(self.subscription.next()).await.expect("the store is open") {
             Message::Events(events) => events,
             Message::Checkpoint(position) => {
                 assert!(position > self.told);
@@ -125,15 +124,15 @@ async fn a_server_that_was_killed_is_taken_up_again_where_it_was() {
     let (stream, mut follower) = (integration(), Follower::new(&store, Position::START));
     let mut given = append_many(&store, &stream, 0, 10).await;
     assert_eq!(follower.ids(10).await, given);
-    let (mut health, mut head) = (store.health(), *store.head().borrow());
+    let mut head = *store.head().borrow();
     for round in 1..4 {
         drop(peer.take());
-        health.wait_for(|health| *health == Health::Failing).await.expect("the store is open");
+        until_health(&store, Health::Failing).await;
         let refused = append(&store, &integration(), NoStream).await;
         assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
         let since = tokio::time::Instant::now();
         peer = Some(Peer::start(&options).expect("the port is free again"));
-        health.wait_for(|health| *health == Health::Ready).await.expect("the store is open");
+        until_health(&store, Health::Ready).await;
         assert!(since.elapsed() < Duration::from_secs(10), "it heals in time");
         let more = append_many(&store, &stream, round * 10, 10).await;
         assert_eq!(follower.ids(10).await, more, "and nothing of before comes again");
@@ -151,7 +150,7 @@ async fn the_head_moves_as_another_process_appends() {
     for revision in 0..5_u64 {
         let before = *head.borrow_and_update();
         append_many(&site.store, &stream, revision, 1).await;
-        assert!(*head.wait_for(|head| *head > before).await.expect("the store is open") > before);
+        assert!(*soon(head.wait_for(|head| *head > before)).await.expect("the store is open") > before);
     }
 }
 

@@ -90,6 +90,7 @@ async fn a_certificate_of_nobody_known_is_not_believed() {
     let store = EventStoreDb::open(&secured.url("tls=true")).expect("a connection string");
     until(|| secured.peer.counts().connections >= 2).await;
     assert_eq!(*store.health().borrow(), Health::Failing);
+    assert_eq!(secured.peer.counts().reads, 0, "nothing was said to it");
 }
 
 #[tokio::test]

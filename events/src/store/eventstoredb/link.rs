@@ -51,14 +51,14 @@ impl Link {
             None if target.is_cluster() => leader_of(target, transport).await?,
             None => first(target)?,
         };
+        let calls = Calls::new(transport.client(target), target, &node);
+        let end = calls.last_position().await?;
         let runtime = OwnRuntime::start().map_err(|error| Failure::Client(error.into()))?;
         let settings = target.settings_for(&node).map_err(|error| Failure::Client(error.into()))?;
         let client = Client::with_runtime_handle(runtime.handle(), settings)?;
         tokio::time::timeout(CONNECT_TIMEOUT, client.server_info())
             .await
             .map_err(|_| Failure::Client("the client does not connect".into()))??;
-        let calls = Calls::new(transport.client(target), target, &node);
-        let end = calls.last_position().await?;
         let (n_strikes, credentials) = (AtomicU32::new(0), target.credentials());
         Ok((Self { generation, client, calls, node, credentials, n_strikes, _runtime: runtime }, end))
     }

@@ -27,19 +27,13 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// A link that did not last so long counts as a failed try.
 const LIVES_AT_LEAST: Duration = Duration::from_secs(5);
 
-/// The last link that was found broken, and where to go instead if that is known.
-#[derive(Debug, Clone, Default)]
-struct Broken {
-    generation: u64,
-    leader: Option<Endpoint>,
-}
-
 #[derive(Debug)]
 pub(super) struct Supervisor {
     link: watch::Sender<Option<Arc<Link>>>,
     health: watch::Sender<Health>,
     head: watch::Sender<Position>,
-    broken: watch::Sender<Broken>,
+    /// The last link that was found to be of no use any more.
+    broken: watch::Sender<u64>,
 }
 
 impl Supervisor {
@@ -102,22 +96,16 @@ impl Supervisor {
                     self.replace(link);
                 }
             }
-            Failure::Client(_) => self.replace(link),
-            Failure::NotLeader(leader, _) => self.leave(link, leader.clone()),
+            // Who leads is asked when the next one is made.
+            Failure::Client(_) | Failure::NotLeader(..) => self.replace(link),
         }
     }
 
     /// The link is of no use any more.
     pub(super) fn replace(&self, link: &Link) {
-        self.leave(link, None);
-    }
-
-    fn leave(&self, link: &Link, leader: Option<Endpoint>) {
         self.broken.send_if_modified(|broken| {
-            let is_news = link.generation > broken.generation;
-            if is_news {
-                *broken = Broken { generation: link.generation, leader };
-            }
+            let is_news = link.generation > *broken;
+            *broken = link.generation.max(*broken);
             is_news
         });
     }
@@ -131,7 +119,8 @@ impl Supervisor {
                 Ok((link, end)) => {
                     let since = Instant::now();
                     tracing::info!(node = %shown(&link.node), "connected to the event store");
-                    (is_told, leader) = (false, self.serve(link, end, &mut broken).await);
+                    is_told = false;
+                    self.serve(link, end, &mut broken).await;
                     if since.elapsed() >= LIVES_AT_LEAST {
                         backoff.reset();
                     }
@@ -148,22 +137,17 @@ impl Supervisor {
         }
     }
 
-    /// Offers a link until it is broken; answers where to go then.
-    async fn serve(&self, link: Link, end: Position, broken: &mut watch::Receiver<Broken>) -> Option<Endpoint> {
+    /// Offers a link until it is broken.
+    async fn serve(&self, link: Link, end: Position, broken: &mut watch::Receiver<u64>) {
         let generation = link.generation;
         self.reach(end);
         self.link.send_replace(Some(Arc::new(link)));
         self.health.send_replace(Health::Ready);
         // The other end is ours, and lives as long as this does.
-        let leader = broken
-            .wait_for(|broken| broken.generation >= generation)
-            .await
-            .ok()
-            .and_then(|broken| broken.leader.clone());
+        let _ = broken.wait_for(|broken| *broken >= generation).await;
         self.link.send_replace(None);
         self.health.send_replace(Health::Failing);
         tracing::warn!("the connection to the event store is being replaced");
-        leader
     }
 }
 

@@ -1,7 +1,7 @@
 //! HTTP/2 to a node, for our own half: like the crate's own, but with `TCP_NODELAY`, without which every call on an
 //! idle connection waits 40 ms for an acknowledgement.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
@@ -20,6 +20,9 @@ use super::{
     OpenError,
     target::{Target, Tls},
 };
+
+/// A node that does not even take a connection is away.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) type HttpClient = Client<HttpsConnector<HttpConnector>, BoxBody>;
 
@@ -62,6 +65,7 @@ impl Transport {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT_TIMEOUT));
         let connector = HttpsConnectorBuilder::new().with_tls_config(self.tls.clone()).https_or_http().enable_http2();
         Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
