@@ -203,9 +203,6 @@ pub(crate) struct Projector {
     pub(crate) http: Http,
     #[command(flatten)]
     pub(crate) postgres: Postgres,
-    #[cfg(feature = "kafka")]
-    #[command(flatten)]
-    pub(crate) kafka: Kafka,
 }
 
 /// Options of `query`.

@@ -34,11 +34,6 @@ impl Publisher {
         Ok(Some(Self { settings, status: watch::Sender::default() }))
     }
 
-    /// Publishes beside a service that is the only one that may.
-    pub(crate) async fn run_alone(self, events: Arc<dyn EventStore>, stop: CancellationToken) {
-        self.run(events, stop).await;
-    }
-
     /// Tells how far it is, whenever it is asked.
     pub(crate) fn published(&self) -> Arc<dyn Fn() -> Published + Send + Sync> {
         let status = self.status.subscribe();
@@ -55,7 +50,7 @@ impl Publisher {
     }
 
     /// Publishes until it is told to stop. What somebody has to look at is tried again all the same: he may have done it.
-    pub(crate) async fn run(&self, events: Arc<dyn EventStore>, stop: CancellationToken) {
+    pub(crate) async fn run(self, events: Arc<dyn EventStore>, stop: CancellationToken) {
         let mut told = String::new();
         loop {
             let stopped = stop.cancelled();

@@ -66,7 +66,7 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
     let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
     #[cfg(feature = "kafka")]
     if let Some(publisher) = publisher {
-        service.tasks.spawn(publisher.run_alone(Arc::clone(&store), service.stop.clone()));
+        service.tasks.spawn(publisher.run(Arc::clone(&store), service.stop.clone()));
     }
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);

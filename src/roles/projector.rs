@@ -41,8 +41,6 @@ pub(crate) fn run(options: &cli::Projector) -> Result<(), Failure> {
 }
 
 async fn projector(options: &cli::Projector) -> Result<(), Failure> {
-    #[cfg(feature = "kafka")]
-    let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
     let service = Service::new(&options.http, &[Part::ViewStore, Part::Views])?;
     let database = files::database(&options.postgres).map_err(Failure::Configuration)?;
     let store = follow(&options.log.data_dir)?;
@@ -51,13 +49,6 @@ async fn projector(options: &cli::Projector) -> Result<(), Failure> {
     let progress = Arc::new(Fed::default());
     let views: Arc<dyn Views<Integrations>> = progress.clone();
     let root = Root::of(&service, &store, Some(views));
-    #[cfg(feature = "kafka")]
-    let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
-    #[cfg(feature = "kafka")]
-    if let Some(publisher) = publisher {
-        let (database, store, stop) = (database.clone(), Arc::clone(&store), service.stop.clone());
-        service.tasks.spawn(publish(publisher, database, store, stop));
-    }
     service.answer(&options.http, listeners, None, root, OpenApiRouter::new());
     let (readiness, ended) = (Arc::clone(&service.readiness), service.ended());
     let feeder = Feeder { store: Arc::clone(&store), database, progress, readiness };
@@ -69,38 +60,6 @@ async fn projector(options: &cli::Projector) -> Result<(), Failure> {
     });
     greet("projector", address);
     service.run(&*store).await
-}
-
-/// Publishes whenever it is this process's turn, until the service stops: of many projectors, one does.
-#[cfg(feature = "kafka")]
-async fn publish(
-    publisher: crate::publish::Publisher,
-    database: Database,
-    store: Arc<dyn EventStore>,
-    stop: tokio_util::sync::CancellationToken,
-) {
-    let holder = format!("process {}", std::process::id());
-    while !stop.is_cancelled() {
-        // What is away is told by the view.
-        if let Ok(Some(lease)) = Lease::try_take(&database, "publisher", &holder, LEASE).await {
-            tracing::info!("publishing to Kafka");
-            let turn = stop.child_token();
-            let publishing = publisher.run(Arc::clone(&store), turn.clone());
-            tokio::pin!(publishing);
-            tokio::select! {
-                () = &mut publishing => {}
-                _ = lease.keep() => {
-                    turn.cancel();
-                    publishing.await;
-                }
-            }
-            let _ = lease.release().await;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(TRY_EVERY) => {}
-            () = stop.cancelled() => {}
-        }
-    }
 }
 
 /// How far the view is, as this process knows.
