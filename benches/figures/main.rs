@@ -12,6 +12,8 @@ mod bare;
 #[expect(dead_code, reason = "tests stop and start it too")]
 mod broker;
 mod create;
+#[cfg(feature = "eventstoredb")]
+mod eventstoredb;
 mod fold;
 mod growth;
 mod list;
@@ -62,7 +64,7 @@ impl Effort {
 
 type Figure = (&'static str, fn(Effort));
 
-const FIGURES: [Figure; 8] = [
+const FIGURES: &[Figure] = &[
     ("list", list::run),
     ("create", create::run),
     ("start", start::run),
@@ -71,6 +73,8 @@ const FIGURES: [Figure; 8] = [
     ("verify", verify::run),
     ("publish", publish::run),
     ("growth", growth::run),
+    #[cfg(feature = "eventstoredb")]
+    ("eventstoredb", eventstoredb::run),
 ];
 
 fn main() {
@@ -83,13 +87,16 @@ fn main() {
     let (flags, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| argument.starts_with("--"));
     let is_known = |name: &&String| FIGURES.iter().any(|(figure, _)| figure == name);
     if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-        println!("there is no figure {unknown}; there are: {}", FIGURES.map(|(name, _)| name).join(", "));
+        println!(
+            "there is no figure {unknown}; there are: {}",
+            FIGURES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        );
         std::process::exit(2);
     }
     let effort = if flags.iter().any(|flag| *flag == "--quick") { Effort::Quick } else { Effort::Full };
     report::machine(effort);
     for (name, run) in FIGURES {
-        if names.is_empty() || names.iter().any(|wanted| *wanted == name) {
+        if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             println!("\n## {name}");
             run(effort);
         }
