@@ -104,6 +104,19 @@ fn crates_depend_on_each_other_as_the_architecture_says() {
 }
 
 #[test]
+fn the_readmes_cargo_run_starts_the_service_whatever_other_binaries_there_are() {
+    let metadata = metadata(&["--no-deps"]);
+    let is_default = |package: &&Value| {
+        metadata["workspace_default_members"].as_array().unwrap().iter().any(|member| *member == package["id"])
+    };
+    let packages: Vec<_> = metadata["packages"].as_array().unwrap().iter().filter(is_default).collect();
+    let binaries = packages.iter().flat_map(|package| package["targets"].as_array().unwrap());
+    let binaries: Vec<_> = binaries.filter(|target| target["kind"][0] == "bin").map(|target| &target["name"]).collect();
+    let named: Vec<_> = packages.iter().filter_map(|package| package["default_run"].as_str()).collect();
+    assert!(named == ["integrations"] || binaries == ["integrations"], "cargo run does not know which of {binaries:?}");
+}
+
+#[test]
 fn query_reads_views_and_knows_nothing_of_what_feeds_them() {
     for path in files("query/src", &[".rs"]) {
         let text = read(&path);
