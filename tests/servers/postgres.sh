@@ -8,15 +8,7 @@ port=$2
 
 bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
 
-if [ -z "$(bin)" ]; then
-    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-    # Other tests may be installing it at this moment.
-    (
-        flock 9
-        [ -n "$(bin)" ] || { $as_root apt-get -qq update && $as_root env DEBIAN_FRONTEND=noninteractive \
-            apt-get -qq install -y --no-install-recommends postgresql; } >&2
-    ) 9>/tmp/integrations-tests-install.lock
-fi
+"$(dirname "$0")/install.sh" 'ls -d /usr/lib/postgresql/*/bin' postgresql
 bin=$(bin)
 
 # PostgreSQL refuses to run as root.

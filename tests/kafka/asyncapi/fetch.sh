@@ -9,12 +9,7 @@ exec 9>"$to.lock"
 flock 9
 cmp -s "$here/package.json" "$to/complete" && cmp -s "$here/check.mjs" "$to/check.mjs" && exit 0
 
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-    export DEBIAN_FRONTEND=noninteractive
-    $as_root apt-get update -q
-    $as_root apt-get install -qy --no-install-recommends nodejs npm
-fi
+"$here/../../servers/install.sh" 'command -v node && command -v npm' nodejs npm
 rm -rf "$to"
 mkdir "$to"
 cp "$here/package.json" "$here/check.mjs" "$to"

@@ -9,12 +9,7 @@ exec 9>"$to.lock"
 flock 9
 cmp -s "$here/requirements.txt" "$to/complete" && exit 0
 
-if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-    export DEBIAN_FRONTEND=noninteractive
-    $as_root apt-get update -q
-    $as_root apt-get install -qy --no-install-recommends python3-venv
-fi
+"$here/../../servers/install.sh" 'python3 -c "import ensurepip, venv"' python3-venv
 rm -rf "$to"
 python3 -m venv "$to"
 "$to/bin/pip" install --quiet --disable-pip-version-check -r "$here/requirements.txt"

@@ -11,12 +11,7 @@ exec 9>"$to.lock"
 flock 9
 [ "$(cat "$to/complete" 2>/dev/null)" = "$version" ] && exit 0
 
-if ! command -v java >/dev/null || ! command -v mvn >/dev/null; then
-    as_root=$([ "$(id -u)" = 0 ] || echo sudo)
-    export DEBIAN_FRONTEND=noninteractive
-    $as_root apt-get update -q
-    $as_root apt-get install -qy --no-install-recommends default-jre-headless maven
-fi
+"$here/../install.sh" 'command -v java && command -v mvn' default-jre-headless maven
 rm -rf "$to"
 mvn -B -q -f "$here/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$to"
 echo "$version" >"$to/complete"
