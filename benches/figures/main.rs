@@ -8,9 +8,6 @@
 use std::time::Duration;
 
 mod bare;
-#[path = "../../tests/servers/kafka.rs"]
-#[expect(dead_code, reason = "tests stop and start it too")]
-mod broker;
 mod create;
 #[cfg(feature = "eventstoredb")]
 mod eventstoredb;

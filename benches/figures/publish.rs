@@ -19,11 +19,11 @@ use tokio::{runtime::Runtime, sync::watch};
 
 use crate::{
     Effort,
-    broker::Broker,
     log::Log,
     places,
     report::{Bar, Spread, figure},
 };
+use servers::kafka::Broker;
 
 const CALL_MAX: Duration = Duration::from_secs(30);
 

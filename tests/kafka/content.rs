@@ -18,11 +18,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    broker::Broker,
     consumer::{Record, committed},
     log::{Log, TRACEPARENT, key, tenant},
     publisher::{publish, settings},
 };
+use servers::kafka::Broker;
 
 const CANARIES: [&str; 4] = ["X-Canary-Open", "canary-open-value", "X-Canary-Token", "canary-secret"];
 

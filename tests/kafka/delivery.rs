@@ -9,11 +9,11 @@ use rdkafka::{
 };
 
 use super::{
-    broker::Broker,
     consumer::{assert_gapless, by_key, committed, uncommitted},
     log::{Log, key},
     publisher::{Publisher, publish, settings},
 };
+use servers::kafka::Broker;
 
 /// A producer as the publisher has one.
 fn producer(settings: &Settings) -> BaseProducer {

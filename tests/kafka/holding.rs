@@ -4,11 +4,11 @@ use projector::kafka::Error;
 use rusqlite::params;
 
 use super::{
-    broker::Broker,
     consumer::{assert_gapless, by_key, committed},
     log::{Log, key},
     publisher::{Publisher, publish, settings},
 };
+use servers::kafka::Broker;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_of_a_later_release_holds_back_its_stream_alone_until_a_release_knows_it() {

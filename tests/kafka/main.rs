@@ -2,8 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 #![expect(clippy::disallowed_methods, reason = "tests make ids, read the clock and run what they test beside them")]
 
-#[path = "../servers/kafka.rs"]
-mod broker;
 mod consumer;
 #[path = "../../events/tests/properties/generators.rs"]
 #[expect(dead_code, reason = "it makes more than is told")]

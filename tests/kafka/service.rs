@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::broker::{Broker, free_port};
+use servers::{free_port, kafka::Broker};
 
 const WAIT_MAX: Duration = Duration::from_secs(120);
 /// Users that change things at the same time.

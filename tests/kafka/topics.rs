@@ -10,11 +10,11 @@ use rdkafka::{
 };
 
 use super::{
-    broker::Broker,
     description::parsed,
     log::Log,
     publisher::{Publisher, publish, settings},
 };
+use servers::kafka::Broker;
 
 fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", settings.bootstrap_servers()).create().unwrap()

@@ -1,11 +1,13 @@
 //! The proxy in front of the roles, with the product's own configuration file.
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
+
+use crate::free_port;
 
 /// A running proxy, which ends when this is dropped.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ impl Haproxy {
     #[must_use]
     pub fn start(command: [SocketAddr; 2], query: [SocketAddr; 2]) -> Self {
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let child = Command::new(here.join("haproxy.sh"))
             .arg(here.join("../../deploy/haproxy.cfg"))
             .env("PROXY_LISTEN", address.to_string())

@@ -3,13 +3,14 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
 };
+
+use crate::free_port;
 
 /// A running cluster, which ends when this is dropped or with the process. Its files belong to its own user.
 #[derive(Debug)]
@@ -38,7 +39,7 @@ impl Postgres {
         for (name, text) in files {
             fs::write(directory.join(name), text).unwrap();
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/postgres.sh"))
             .arg(directory)
             .arg(port.to_string())

@@ -1,9 +1,7 @@
 //! A real Apache Kafka for tests: one broker in KRaft mode on free ports of 127.0.0.1, its jars from Maven Central.
 
 use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     io::{BufRead as _, BufReader},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
@@ -15,6 +13,8 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
 };
 use tempfile::TempDir;
+
+use crate::free_port;
 
 /// How long a broker may take to answer on a busy machine.
 const START_MAX: Duration = Duration::from_secs(120);
@@ -33,7 +33,7 @@ wait "$pid" 2>/dev/null
 
 /// A broker.
 #[derive(Debug)]
-pub(crate) struct Broker {
+pub struct Broker {
     port: u16,
     directory: PathBuf,
     /// The shell that watches over the broker, and the broker's process id.
@@ -42,14 +42,16 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// One broker for all tests of this process. It ends with the process.
-    pub(crate) fn shared() -> &'static Self {
+    #[must_use]
+    pub fn shared() -> &'static Self {
         static SHARED: OnceLock<Broker> = OnceLock::new();
         SHARED.get_or_init(Self::start)
     }
 
     /// Starts a broker, and waits until it answers.
-    pub(crate) fn start() -> Self {
-        let directory = TempDir::with_prefix_in("kafka-", env!("CARGO_TARGET_TMPDIR")).unwrap().keep();
+    #[must_use]
+    pub fn start() -> Self {
+        let directory = TempDir::with_prefix("integrations-kafka-").unwrap().keep();
         let (port, controller) = (free_port(), free_port());
         std::fs::write(directory.join("server.properties"), properties(port, controller, &directory)).unwrap();
         std::fs::write(directory.join("log4j2.properties"), LOG4J).unwrap();
@@ -67,12 +69,13 @@ impl Broker {
     }
 
     /// `HOST:PORT`.
-    pub(crate) fn address(&self) -> String {
+    #[must_use]
+    pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Stops the broker as an operator does, and waits until it is gone. Its data stay.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         let Some((mut shell, broker)) = self.running.take() else { return };
         std::fs::write(self.directory.join("keep"), "").unwrap();
         assert!(Command::new("kill").arg(broker.to_string()).status().unwrap().success());
@@ -86,7 +89,7 @@ impl Broker {
     }
 
     /// Starts the broker on the same port and data, and waits until it answers.
-    pub(crate) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         let _ = std::fs::remove_file(self.directory.join("keep"));
         let java = java(&self.directory);
         let mut shell = Command::new("bash")
@@ -141,17 +144,6 @@ fn is_alive(process: u32) -> bool {
     !status.is_empty() && !status.contains(") Z ")
 }
 
-/// A port that nobody listens on, below those that connections get: it is to be free again after a stop, too.
-pub(crate) fn free_port() -> u16 {
-    loop {
-        let random = RandomState::new().build_hasher().finish() % 12_000;
-        let port = 20_000 + u16::try_from(random).unwrap();
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 /// Java with the broker's jars.
 fn java(directory: &Path) -> Command {
     let jars = jars().join("*");
@@ -165,8 +157,10 @@ fn java(directory: &Path) -> Command {
 fn jars() -> &'static Path {
     static JARS: OnceLock<PathBuf> = OnceLock::new();
     JARS.get_or_init(|| {
-        let jars = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("kafka");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/kafka/fetch.sh");
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // Where a build is, so that they go with it.
+        let jars = here.join("../../target/kafka");
+        let script = here.join("kafka/fetch.sh");
         let fetch = Command::new("bash").arg(script).arg(&jars).output().unwrap();
         assert!(fetch.status.success(), "{}", String::from_utf8_lossy(&fetch.stderr));
         jars
