@@ -17,6 +17,7 @@ use projector::{
     view::integrations::Integrations,
 };
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use web::readiness::{Part, Readiness};
 
@@ -31,7 +32,8 @@ use crate::{
 const LEASE: Duration = Duration::from_secs(5);
 /// How often one that stands by looks whether it may work, and how long what is away is left alone.
 const TRY_EVERY: Duration = Duration::from_secs(1);
-
+/// How long it takes to look for the live generation after one was not that any more.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// How often the rows of documents that were deleted long ago are removed.
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
@@ -88,18 +90,19 @@ struct Feeder {
 
 impl Feeder {
     /// Feeds the view whenever it is this process's turn, until the service stops.
-    async fn feed(&self, stop: &tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
-        let mut told = None;
+    async fn feed(&self, stop: &CancellationToken) -> anyhow::Result<()> {
+        let (mut told, mut is_migrated) = (None, false);
         loop {
-            let result = self.turn(stop).await;
+            let result = self.turn(stop, &mut is_migrated).await;
             if stop.is_cancelled() {
                 return Ok(());
             }
+            let mut pause = TRY_EVERY;
             match result {
                 Ok(()) => told = None,
                 Err(error) if is_rebuilt(&error) => {
                     tracing::info!("another generation of the view is live now; going on with that");
-                    continue;
+                    pause = LOOK_AGAIN_AFTER;
                 }
                 Err(error) if error.is::<SchemaError>() && !is_away(&error) => return Err(error),
                 Err(error) => {
@@ -112,16 +115,19 @@ impl Feeder {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(TRY_EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => return Ok(()),
             }
         }
     }
 
     /// Takes the lease if it is free, and feeds the view while it has it.
-    async fn turn(&self, stop: &tokio_util::sync::CancellationToken) -> anyhow::Result<()> {
-        migrate(&self.database).await?;
-        self.readiness.set_ready(Part::ViewStore);
+    async fn turn(&self, stop: &CancellationToken, is_migrated: &mut bool) -> anyhow::Result<()> {
+        if !*is_migrated {
+            migrate(&self.database).await?;
+            self.readiness.set_ready(Part::ViewStore);
+            *is_migrated = true;
+        }
         let name = PostgresWriter::<Integrations>::lease_name();
         let holder = format!("process {}", std::process::id());
         let Some(lease) = Lease::try_take(&self.database, &name, &holder, LEASE).await? else {
