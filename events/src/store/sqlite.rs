@@ -16,9 +16,8 @@ use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
 use self::{
-    reader::Readers,
+    reading::Reading,
     recent::Recent,
-    subscription::SqliteSubscription,
     writer::{Job, Writer},
 };
 use super::{Appended, Cause, Direction, Error, EventStore, Health, Page, StreamWrite, Subscription, check_form};
@@ -33,6 +32,7 @@ pub mod follower;
 pub mod import;
 pub mod keys;
 mod reader;
+mod reading;
 mod recent;
 mod schema;
 pub mod snapshot;
@@ -86,10 +86,7 @@ pub enum OpenError {
 pub struct SqliteStore {
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<thread::JoinHandle<()>>,
-    readers: Arc<Readers>,
-    recent: Arc<Recent>,
-    head: watch::Receiver<Position>,
-    health: watch::Receiver<Health>,
+    reading: Reading,
     _lock: File,
 }
 
@@ -112,49 +109,9 @@ impl SqliteStore {
             .name("event-log".to_owned())
             .spawn(move || writer.run(&queue))
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-        let readers = Arc::new(Readers::new(path));
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers, recent, head, health, _lock: lock })
+        let reading = Reading::new(path, recent, head, health);
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), reading, _lock: lock })
     }
-}
-
-/// Reads a stream, once what a commit beyond the head took away is shown to be gone.
-async fn read_stream(
-    readers: &Arc<Readers>,
-    mut head: watch::Receiver<Position>,
-    stream: &StreamName,
-    direction: Direction,
-    max: usize,
-) -> Result<Vec<RecordedEvent>, Error> {
-    loop {
-        let (stream, shown) = (stream.clone(), *head.borrow_and_update());
-        let read = move |readers: &Readers| readers.read_stream(&stream, direction, max, shown);
-        if let Some(events) = read_blocking(Arc::clone(readers), read).await? {
-            return Ok(events);
-        }
-        head.changed().await.map_err(|_| gone())?;
-    }
-}
-
-async fn read_all(
-    readers: &Arc<Readers>,
-    head: Position,
-    after: Position,
-    kinds: &[Kind],
-    max: usize,
-) -> Result<Page, Error> {
-    let kinds = kinds.to_vec();
-    read_blocking(Arc::clone(readers), move |readers| readers.read_all(after, &kinds, max, head)).await
-}
-
-async fn read_blocking<T: Send + 'static>(
-    readers: Arc<Readers>,
-    read: impl FnOnce(&Readers) -> Result<T, Error> + Send + 'static,
-) -> Result<T, Error> {
-    let _place = readers.place().await;
-    let readers = Arc::clone(&readers);
-    tokio::task::spawn_blocking(move || read(&readers))
-        .await
-        .unwrap_or_else(|error| Err(Error::Unavailable(error.into())))
 }
 
 fn lock(directory: &Path) -> Result<File, OpenError> {
@@ -200,30 +157,23 @@ impl EventStore for SqliteStore {
         direction: Direction,
         max: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
-        read_stream(&self.readers, self.head.clone(), stream, direction, max).await
+        self.reading.read_stream(stream, direction, max).await
     }
 
     async fn read_all(&self, after: Position, kinds: &[Kind], max: usize) -> Result<Page, Error> {
-        let head = *self.head.borrow();
-        read_all(&self.readers, head, after, kinds, max).await
+        self.reading.read_all(after, kinds, max).await
     }
 
     fn subscribe(&self, after: Position, kinds: &[Kind]) -> Box<dyn Subscription> {
-        Box::new(SqliteSubscription::new(
-            Arc::clone(&self.readers),
-            Arc::clone(&self.recent),
-            self.head.clone(),
-            after,
-            kinds,
-        ))
+        self.reading.subscribe(after, kinds)
     }
 
     fn head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+        self.reading.head.clone()
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        self.health.clone()
+        self.reading.health.clone()
     }
 
     fn is_atomic(&self) -> bool {

@@ -19,11 +19,10 @@ use tokio::sync::watch;
 
 use super::{
     super::{Appended, Direction, Error, EventStore, Health, Page, StreamWrite, Subscription},
-    FILE_NAME, OpenError, read_all, read_stream,
-    reader::Readers,
+    FILE_NAME, OpenError,
+    reading::Reading,
     recent::Recent,
     schema,
-    subscription::SqliteSubscription,
 };
 use crate::{
     envelope::RecordedEvent,
@@ -37,10 +36,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The log of another process.
 #[derive(Debug)]
 pub struct SqliteFollower {
-    readers: Arc<Readers>,
-    recent: Arc<Recent>,
-    head: watch::Receiver<Position>,
-    health: watch::Receiver<Health>,
+    reading: Reading,
     stop: Option<Sender<()>>,
     looker: Option<thread::JoinHandle<()>>,
 }
@@ -61,10 +57,9 @@ impl SqliteFollower {
             .name("event-log-look".to_owned())
             .spawn(move || look(&connection, &stopped, &head_sender, &health_sender))
             .map_err(|source| OpenError::Directory { path: directory.to_owned(), source })?;
-        let readers = Arc::new(Readers::new(path));
-        // Nothing is ever added: every page comes from the file.
-        let recent = Arc::new(Recent::new(start));
-        Ok(Self { readers, recent, head, health, stop: Some(stop), looker: Some(looker) })
+        // Nothing is ever added to the last events: every page comes from the file.
+        let reading = Reading::new(path, Arc::new(Recent::new(start)), head, health);
+        Ok(Self { reading, stop: Some(stop), looker: Some(looker) })
     }
 }
 
@@ -115,25 +110,23 @@ impl EventStore for SqliteFollower {
         direction: Direction,
         max: usize,
     ) -> Result<Vec<RecordedEvent>, Error> {
-        read_stream(&self.readers, self.head.clone(), stream, direction, max).await
+        self.reading.read_stream(stream, direction, max).await
     }
 
     async fn read_all(&self, after: Position, kinds: &[Kind], max: usize) -> Result<Page, Error> {
-        let head = *self.head.borrow();
-        read_all(&self.readers, head, after, kinds, max).await
+        self.reading.read_all(after, kinds, max).await
     }
 
     fn subscribe(&self, after: Position, kinds: &[Kind]) -> Box<dyn Subscription> {
-        let (readers, recent) = (Arc::clone(&self.readers), Arc::clone(&self.recent));
-        Box::new(SqliteSubscription::new(readers, recent, self.head.clone(), after, kinds))
+        self.reading.subscribe(after, kinds)
     }
 
     fn head(&self) -> watch::Receiver<Position> {
-        self.head.clone()
+        self.reading.head.clone()
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        self.health.clone()
+        self.reading.health.clone()
     }
 
     fn is_atomic(&self) -> bool {

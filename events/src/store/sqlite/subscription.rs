@@ -7,8 +7,9 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
     super::{Error, Message, Page, Subscription},
-    gone, read_blocking,
+    gone,
     reader::Readers,
+    reading::read_blocking,
     recent::Recent,
 };
 use crate::{ids::Position, stream::Kind};
