@@ -2,6 +2,7 @@
 //! the envelope with its hash chain, the [`EventStore`](store::EventStore) port with its adapters, the sealing of
 //! secrets, and the driver catalogue. Knows no HTTP and none of the other crates.
 
+pub mod backoff;
 pub mod driver;
 pub mod durable;
 pub mod envelope;

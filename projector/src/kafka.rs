@@ -8,15 +8,10 @@
 //! An event that this release cannot read holds back its own stream and nothing else. Kafka keeps in mind where, with
 //! the position; a session of a release that can read it publishes what was held back before it goes on.
 
-use std::{
-    future::Future,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use events::{
+    backoff::Backoff,
     ids::Position,
     store::{Error as EventStoreError, EventStore},
 };
@@ -154,7 +149,7 @@ pub async fn run(
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop);
-    let mut pause = PAUSE_MIN;
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
     let mut told = String::new();
     loop {
         let before = status.borrow().published;
@@ -177,14 +172,14 @@ pub async fn run(
         }
         status.send_modify(|status| status.state = State::Away);
         if status.borrow().published > before {
-            (pause, told) = (PAUSE_MIN, String::new());
+            backoff.reset();
+            told.clear();
         }
         tell_once(&error, &mut told);
         tokio::select! {
-            () = tokio::time::sleep(jittered(pause)) => {}
+            () = tokio::time::sleep(backoff.pause()) => {}
             () = &mut stop => return Ok(()),
         }
-        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
 
@@ -198,10 +193,4 @@ fn tell_once(error: &Error, told: &mut String) {
             "publishing to Kafka has stopped; it is tried again, and goes on where it was"
         );
     }
-}
-
-/// Between half of a pause and all of it, so that several publishers do not try at the same moments.
-fn jittered(pause: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish();
-    pause.mul_f64(0.5 + 0.5 * (random as f64 / u64::MAX as f64))
 }

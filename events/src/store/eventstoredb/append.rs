@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     event,
-    failure::{Backoff, Failure},
+    failure::{Failure, PAUSE_MIN},
     position,
     read::Reader,
     session::{Lane, Sent, unfinished},
@@ -17,6 +17,7 @@ use super::{
     wire::WirePosition,
 };
 use crate::{
+    backoff::Backoff,
     envelope::NewEvent,
     ids::{Position, Revision},
     store::{Appended, Direction, Error, ExpectedRevision, StreamWrite},
@@ -153,7 +154,7 @@ impl Writer {
     }
 
     async fn tombstone(&self, stream: &StreamName) -> Result<Appended, Error> {
-        let (deadline, mut backoff) = (Instant::now() + PATIENCE, Backoff::up_to(PAUSE_MAX));
+        let (deadline, mut backoff) = (Instant::now() + PATIENCE, Backoff::new(PAUSE_MIN, PAUSE_MAX));
         let mut may_be_done = false;
         loop {
             let failure = match self.try_tombstone(stream).await {
@@ -169,7 +170,7 @@ impl Writer {
             if failure.is_final() || Instant::now() >= deadline {
                 return Err(unfinished(may_be_done, failure.cause()));
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 

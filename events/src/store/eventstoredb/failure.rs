@@ -7,6 +7,9 @@ use tonic::{Code, Status};
 
 use crate::store::Cause;
 
+/// The first pause after something failed.
+pub(super) const PAUSE_MIN: Duration = Duration::from_millis(20);
+
 /// What is to be done about a failure.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -119,34 +122,5 @@ impl From<Status> for Failure {
             (_, Code::InvalidArgument | Code::PermissionDenied | Code::Unauthenticated) => Self::Refused(status.into()),
             _ => Self::Server(status.into()),
         }
-    }
-}
-
-/// How long to wait before the next try: twice as long each time, and never the same as others do.
-#[derive(Debug)]
-pub(super) struct Backoff {
-    n_tries: u32,
-    most: Duration,
-}
-
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-
-impl Backoff {
-    pub(super) fn up_to(most: Duration) -> Self {
-        Self { n_tries: 0, most }
-    }
-
-    /// Between half of the pause and the whole of it.
-    pub(super) fn next(&mut self) -> Duration {
-        let pause = FIRST_PAUSE.saturating_mul(1 << self.n_tries.min(16)).min(self.most);
-        self.n_tries += 1;
-        let mut byte = [0];
-        // Without randomness all wait alike.
-        let _ = getrandom::fill(&mut byte);
-        pause.mul_f64(0.5 + f64::from(byte[0]) / 510.0)
-    }
-
-    pub(super) fn reset(&mut self) {
-        self.n_tries = 0;
     }
 }

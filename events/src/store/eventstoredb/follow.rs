@@ -9,7 +9,7 @@ use tokio::{runtime::Handle, sync::mpsc, task::JoinSet};
 use super::{
     calls::checkpoint,
     event::position_of,
-    failure::{Backoff, Failure},
+    failure::{Failure, PAUSE_MIN},
     link::Link,
     position::is_through,
     read::{Read, Reader, live, position_of_read},
@@ -17,6 +17,7 @@ use super::{
     wire::Content,
 };
 use crate::{
+    backoff::Backoff,
     ids::Position,
     store::{Error, Message, Subscription},
     stream::Kind,
@@ -118,7 +119,7 @@ impl From<tonic::Status> for Ended {
 
 impl Task {
     async fn run(mut self) {
-        let mut backoff = Backoff::up_to(PAUSE_MAX);
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         loop {
             let (link, before) = (self.supervisor.lasting_link().await, self.position);
             match self.follow(&link).await {
@@ -135,7 +136,7 @@ impl Task {
             if self.position > before {
                 backoff.reset();
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
@@ -220,14 +221,14 @@ impl Task {
 
 /// Moves the head as anybody appends: a subscription to no events is told of every one that it passes.
 pub(super) async fn follow_head(supervisor: Arc<Supervisor>) {
-    let mut backoff = Backoff::up_to(PAUSE_MAX);
+    let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
     loop {
         let link = supervisor.lasting_link().await;
         match head_of(&supervisor, &link).await {
             Ok(()) => supervisor.replace(&link),
             Err(status) => supervisor.note(&link, &status.into()),
         }
-        tokio::time::sleep(backoff.next()).await;
+        tokio::time::sleep(backoff.pause()).await;
     }
 }
 

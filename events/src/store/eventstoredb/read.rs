@@ -10,11 +10,12 @@ use uuid::Uuid;
 use super::{
     calls::{Calls, Found},
     event::{position_of, recorded, stream_of},
-    failure::{Backoff, Failure},
+    failure::{Failure, PAUSE_MIN},
     supervisor::Supervisor,
     wire::{Empty, ReadDirection, StreamFrom, WireEvent},
 };
 use crate::{
+    backoff::Backoff,
     envelope::RecordedEvent,
     ids::{EventId, Position, Revision},
     store::{Damaged, Direction, Error, Page},
@@ -215,7 +216,7 @@ impl Reader {
     where
         C: Future<Output = Result<T, Status>>,
     {
-        let (deadline, mut backoff) = (Instant::now() + PATIENCE, Backoff::up_to(PAUSE_MAX));
+        let (deadline, mut backoff) = (Instant::now() + PATIENCE, Backoff::new(PAUSE_MIN, PAUSE_MAX));
         loop {
             let link = self.supervisor.link().await?;
             let failure = match call(link.calls.clone()).await {
@@ -229,7 +230,7 @@ impl Reader {
             if failure.is_final() || Instant::now() >= deadline {
                 return Err(failure);
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 }

@@ -17,11 +17,14 @@ use tokio::{
 };
 
 use super::{
-    failure::{Backoff, Failure},
+    failure::{Failure, PAUSE_MIN},
     link::Link,
     supervisor::Supervisor,
 };
-use crate::store::{Cause, Error};
+use crate::{
+    backoff::Backoff,
+    store::{Cause, Error},
+};
 
 /// How many appends are on their way at once: the crate's own queue has no bound.
 const IN_FLIGHT_MAX: usize = 256;
@@ -78,7 +81,7 @@ impl Lane {
         events: &[EventData],
     ) -> Result<Sent, Error> {
         let _place = self.places.acquire().await.map_err(|error| Error::Unavailable(error.into()))?;
-        let (deadline, mut backoff) = (Instant::now() + PATIENCE, Backoff::up_to(PAUSE_MAX));
+        let (deadline, mut backoff) = (Instant::now() + PATIENCE, Backoff::new(PAUSE_MIN, PAUSE_MAX));
         let mut may_be_done = false;
         loop {
             let failure = match self.try_once(stream, expected, events).await {
@@ -93,7 +96,7 @@ impl Lane {
                 return Err(unfinished(may_be_done, failure.cause()));
             }
             if !is_bystander {
-                tokio::time::sleep(backoff.next()).await;
+                tokio::time::sleep(backoff.pause()).await;
             }
         }
     }

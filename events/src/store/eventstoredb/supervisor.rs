@@ -10,12 +10,13 @@ use tokio::{
 };
 
 use super::{
-    failure::{Backoff, Failure},
+    failure::{Failure, PAUSE_MIN},
     link::Link,
     target::Target,
     transport::Transport,
 };
 use crate::{
+    backoff::Backoff,
     ids::Position,
     store::{Cause, Health},
 };
@@ -112,7 +113,7 @@ impl Supervisor {
 
     async fn run(self: Arc<Self>, target: Target, transport: Transport) {
         let mut broken = self.broken.subscribe();
-        let mut backoff = Backoff::up_to(PAUSE_MAX);
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         let (mut leader, mut is_told) = (None, false);
         for generation in 1.. {
             match Link::connect(&target, &transport, generation, leader.take()).await {
@@ -133,7 +134,7 @@ impl Supervisor {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(backoff.next()).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 

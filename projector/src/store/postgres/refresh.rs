@@ -8,7 +8,7 @@ use std::{
 };
 
 use deadpool_postgres::GenericClient;
-use events::ids::TenantId;
+use events::{backoff::Backoff, ids::TenantId};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
@@ -28,7 +28,8 @@ use crate::view::View;
 /// How long nothing may be told before it is looked all the same.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a database that is away is left alone, at first and at most.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(3);
 
 /// What changed since a position.
 struct Changes<V: View> {
@@ -40,24 +41,23 @@ struct Changes<V: View> {
 impl<V: View> PostgresReader<V> {
     /// Follows the view for as long as the process lives, and tells each state that is shown.
     pub async fn follow(&self, mut tell: impl FnMut(Refreshed) + Send) -> std::convert::Infallible {
-        let mut wait = BACK_OFF.0;
+        let mut backoff = Backoff::new(PAUSE_MIN, PAUSE_MAX);
         loop {
-            let mut is_well = false;
             let ended = self
                 .listen(|refreshed| {
-                    if !std::mem::replace(&mut is_well, true) && wait > BACK_OFF.0 {
+                    if !backoff.is_fresh() {
                         tracing::info!(view = V::NAME, "the view store is back");
+                        backoff.reset();
                     }
                     tell(refreshed);
                 })
                 .await;
             let Err(error) = ended;
-            wait = if is_well { BACK_OFF.0 } else { (wait * 2).min(BACK_OFF.1) };
-            if is_well || wait == BACK_OFF.0 * 2 {
+            if backoff.is_fresh() {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(view = V::NAME, error, "the view store is away; what is held is served as it is");
             }
-            tokio::time::sleep(wait.mul_f64(0.5 + jitter())).await;
+            tokio::time::sleep(backoff.pause()).await;
         }
     }
 
@@ -213,10 +213,4 @@ async fn drive(mut connection: Connection, told: &Notify) -> Error {
             None => return Error::Unavailable("the connection was closed".into()),
         }
     }
-}
-
-/// Between 0 and 1, so that processes do not come back all at once.
-fn jitter() -> f64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    f64::from(u32::try_from(RandomState::new().hash_one(0) >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
