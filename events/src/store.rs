@@ -250,6 +250,26 @@ pub(crate) fn check_form(writes: &[StreamWrite]) -> Result<(), Error> {
     Ok(())
 }
 
+/// The events of a stream from a revision on, up to the first that is damaged, which is answered too.
+///
+/// # Errors
+/// [`Error::Tombstoned`], [`Error::Unavailable`].
+pub async fn read_until_damage(
+    store: &dyn EventStore,
+    stream: &StreamName,
+    from: Revision,
+) -> Result<(Vec<RecordedEvent>, Option<Damaged>), Error> {
+    let direction = Direction::ForwardsFrom(from);
+    match store.read_stream(stream, direction, usize::MAX).await {
+        Err(Error::Damaged(damaged)) => {
+            let before = usize::try_from(damaged.revision.get().saturating_sub(from.get())).unwrap_or(usize::MAX);
+            let events = if before == 0 { Vec::new() } else { store.read_stream(stream, direction, before).await? };
+            Ok((events, Some(damaged)))
+        }
+        events => Ok((events?, None)),
+    }
+}
+
 /// The log.
 #[async_trait]
 pub trait EventStore: Send + Sync + Debug {

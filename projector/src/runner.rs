@@ -7,7 +7,7 @@ use events::{
     envelope::RecordedEvent,
     ids::{Position, Revision, TenantId},
     integration::{Fact, LastEvent},
-    store::{Damaged, Direction, Error as EventStoreError, EventStore, Message, Subscription},
+    store::{Damaged, Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
     stored,
     stream::{Kind, StreamName},
 };
@@ -78,14 +78,8 @@ pub async fn run<V: View>(
 async fn take_up_parked<V: View>(events: &dyn EventStore, views: &dyn WriteViews<V>) -> Result<(), Error> {
     let through = *views.checkpoint().borrow();
     for (stream, revision) in &*views.parked() {
-        let (mut held_back, mut again) = match read_from(events, stream, *revision, usize::MAX).await {
-            Err(EventStoreError::Damaged(damaged)) => {
-                let before = damaged.revision.get().saturating_sub(revision.get());
-                let max = usize::try_from(before).unwrap_or(usize::MAX);
-                (read_from(events, stream, *revision, max).await?, Some(damaged.revision))
-            }
-            held_back => (held_back?, None),
-        };
+        let (mut held_back, damaged) = read_until_damage(events, stream, *revision).await?;
+        let mut again = damaged.filter(|damaged| damaged.position <= through).map(|damaged| damaged.revision);
         // The rest comes by the subscription.
         held_back.retain(|event| event.position <= through);
         let mut facts = Vec::new();
@@ -111,15 +105,6 @@ async fn take_up_parked<V: View>(events: &dyn EventStore, views: &dyn WriteViews
         }
     }
     Ok(())
-}
-
-async fn read_from(
-    events: &dyn EventStore,
-    stream: &StreamName,
-    revision: Revision,
-    max: usize,
-) -> Result<Vec<RecordedEvent>, EventStoreError> {
-    events.read_stream(stream, Direction::ForwardsFrom(revision), max).await
 }
 
 /// Makes the view from its beginning, as far as the log goes.

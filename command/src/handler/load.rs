@@ -5,7 +5,7 @@ use std::sync::Arc;
 use events::{
     ids::{IntegrationId, IntegrationRef, Revision},
     principal::{Level, Principal},
-    store::{Direction, Error as StoreError},
+    store::read_until_damage,
     stored,
     stream::StreamName,
 };
@@ -71,14 +71,7 @@ impl Handler {
         {
             return Ok(state);
         }
-        let from = Direction::ForwardsFrom(Revision::FIRST);
-        let (events, damaged) = match self.store.read_stream(stream, from, usize::MAX).await {
-            Err(StoreError::Damaged(damaged)) => {
-                let before = usize::try_from(damaged.revision.get()).unwrap_or(usize::MAX);
-                (self.store.read_stream(stream, from, before).await?, Some(damaged))
-            }
-            events => (events?, None),
-        };
+        let (events, damaged) = read_until_damage(&*self.store, stream, Revision::FIRST).await?;
         let mut state = Aggregate::Absent;
         for recorded in &events {
             match stored::integration_fact(recorded) {

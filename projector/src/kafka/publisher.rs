@@ -7,7 +7,7 @@ use events::{
     envelope::{Metadata, RecordedEvent},
     ids::{Position, Revision},
     integration::Fact,
-    store::{Damaged, Direction, Error as EventStoreError, EventStore, Message},
+    store::{Damaged, Direction, Error as EventStoreError, EventStore, Message, read_until_damage},
     stored,
     stream::{Kind, StreamName},
 };
@@ -118,16 +118,7 @@ impl<'a> Publisher<'a> {
     /// Publishes what was held back and can be read now.
     async fn take_up(&mut self) -> Result<(), Error> {
         for (stream, revision) in self.session.checkpoints.held.clone() {
-            let from = Direction::ForwardsFrom(revision);
-            let (held, damaged) = match self.events.read_stream(&stream, from, usize::MAX).await {
-                Err(EventStoreError::Damaged(damaged)) => {
-                    let before = damaged.revision.get().saturating_sub(revision.get());
-                    let max = usize::try_from(before).unwrap_or(usize::MAX);
-                    let held = if max == 0 { Vec::new() } else { self.events.read_stream(&stream, from, max).await? };
-                    (held, Some(damaged))
-                }
-                held => (held?, None),
-            };
+            let (held, damaged) = read_until_damage(&*self.events, &stream, revision).await?;
             if held.first().is_none_or(|first| readable(first).is_err()) {
                 continue;
             }
