@@ -409,15 +409,8 @@ async fn back_off(tries: u32) {
 
 /// About how many bytes a state takes.
 fn weight(state: &Aggregate) -> u32 {
-    const BASE: usize = 1_024;
-    let Aggregate::Live(live) = state else {
-        return 128;
-    };
-    let integration = &live.integration;
-    let settings = &integration.settings;
-    let texts = settings.data.as_str().len()
-        + settings.description.as_ref().map_or(0, String::len)
-        + settings.headers.iter().map(|(name, value)| name.len() + value.len() + 64).sum::<usize>();
-    let bytes = BASE + texts + integration.shares.len() * 128 + integration.tags.len() * 64;
-    u32::try_from(bytes).unwrap_or(u32::MAX)
+    match state {
+        Aggregate::Live(live) => live.integration.weight(),
+        Aggregate::Absent | Aggregate::Deleted(_) => 128,
+    }
 }

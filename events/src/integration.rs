@@ -109,6 +109,19 @@ pub struct Share {
 }
 
 impl Integration {
+    /// About how many bytes of memory it takes, for caches that are bounded by that.
+    #[must_use]
+    pub fn weight(&self) -> u32 {
+        const FIXED: usize = 1_024;
+        let settings = &self.settings;
+        let headers = settings.headers.iter().map(|(name, value)| name.len() + value.len() + 64);
+        let texts = settings.data.as_str().len()
+            + settings.description.as_ref().map_or(0, String::len)
+            + headers.sum::<usize>();
+        let bytes = FIXED + texts + self.shares.len() * 128 + self.tags.len() * 64;
+        u32::try_from(bytes).unwrap_or(u32::MAX)
+    }
+
     /// What a principal may do with it; `None` when he may not even see it.
     #[must_use]
     pub fn level_of(&self, principal: &Principal) -> Option<Level> {

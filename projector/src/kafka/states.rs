@@ -35,7 +35,7 @@ impl States {
     pub(super) fn new(events: Arc<dyn EventStore>) -> Self {
         let cache = Cache::builder()
             .max_capacity(CACHE_BYTES)
-            .weigher(|_: &StreamName, state: &Arc<Integration>| weight(state))
+            .weigher(|_: &StreamName, state: &Arc<Integration>| state.weight())
             .eviction_policy(EvictionPolicy::lru())
             .build_with_hasher(foldhash::fast::RandomState::default());
         Self { events, cache }
@@ -96,12 +96,4 @@ impl States {
         }
         Ok(state)
     }
-}
-
-fn weight(state: &Integration) -> u32 {
-    const FIXED: usize = 1_500;
-    let settings = &state.settings;
-    let texts = settings.data.as_str().len() + settings.description.as_ref().map_or(0, String::len);
-    let bytes = FIXED + texts + 200 * (state.shares.len() + settings.headers.len()) + 64 * state.tags.len();
-    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
