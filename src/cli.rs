@@ -16,6 +16,9 @@ use projector::kafka::settings::TOPIC_PREFIX;
 #[derive(Debug, Parser)]
 #[command(name = "integrations", version)]
 pub(crate) struct Cli {
+    /// Where the event log and the keys are; a service makes it when it is not there
+    #[arg(long, global = true, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
+    pub(crate) data_dir: PathBuf,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -51,12 +54,9 @@ pub(crate) enum Verb {
     Completion(Completion),
 }
 
-/// Options that every verb has.
+/// The option of the service's own tokens.
 #[derive(Debug, Args)]
-pub(crate) struct Data {
-    /// Where the event log and the keys are; made when it is not there
-    #[arg(long, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
-    pub(crate) data_dir: PathBuf,
+pub(crate) struct OwnTokens {
     /// The key that signs tokens, at least 32 bytes [default: jwt.key in the data directory, made when it is not there]
     #[arg(long, env = "INTEGRATIONS_JWT_KEY_FILE", value_name = "FILE")]
     pub(crate) jwt_key_file: Option<PathBuf>,
@@ -92,19 +92,9 @@ pub(crate) struct Kafka {
     pub(crate) kafka_properties: Option<PathBuf>,
 }
 
-/// The option of verbs that work on a log without a service.
-#[derive(Debug, Args)]
-pub(crate) struct Log {
-    /// Where the event log is
-    #[arg(long, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
-    pub(crate) data_dir: PathBuf,
-}
-
 /// Options of `export` and `import`.
 #[derive(Debug, Args)]
 pub(crate) struct Transfer {
-    #[command(flatten)]
-    pub(crate) log: Log,
     /// The file with the export; `-` is the standard output or input
     #[arg(value_name = "FILE|-", value_parser = place)]
     pub(crate) place: Place,
@@ -120,8 +110,6 @@ pub(crate) enum Place {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
-    #[command(flatten)]
-    pub(crate) log: Log,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -130,8 +118,6 @@ pub(crate) struct Verify {
 /// Options of `history`.
 #[derive(Debug, Args)]
 pub(crate) struct History {
-    #[command(flatten)]
-    pub(crate) log: Log,
     /// The integration's id, or, with --tenant, its slug
     #[arg(value_name = "ID", value_parser = IntegrationRef::parse)]
     pub(crate) id: IntegrationRef,
@@ -194,15 +180,13 @@ pub(crate) struct Command {
 /// Options of `projector`.
 #[derive(Debug, Args)]
 pub(crate) struct Projector {
-    #[command(flatten)]
-    pub(crate) log: Log,
     /// Where to listen, for health and metrics only
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) http: Http,
     #[command(flatten)]
-    pub(crate) postgres: Postgres,
+    pub(crate) view_store: ViewStore,
 }
 
 /// Options of `query`.
@@ -216,7 +200,7 @@ pub(crate) struct Query {
     #[command(flatten)]
     pub(crate) http: Http,
     #[command(flatten)]
-    pub(crate) postgres: Postgres,
+    pub(crate) view_store: ViewStore,
     #[command(flatten)]
     pub(crate) reading: Reading,
     /// Mebibytes that tenants may take, which are loaded from PostgreSQL on first use
@@ -239,7 +223,7 @@ pub(crate) enum Views {
 #[derive(Debug, Args)]
 pub(crate) struct ListViews {
     #[command(flatten)]
-    pub(crate) postgres: Postgres,
+    pub(crate) view_store: ViewStore,
     /// Print a JSON array
     #[arg(long)]
     pub(crate) json: bool,
@@ -249,16 +233,14 @@ pub(crate) struct ListViews {
 #[derive(Debug, Args)]
 pub(crate) struct PruneViews {
     #[command(flatten)]
-    pub(crate) postgres: Postgres,
+    pub(crate) view_store: ViewStore,
 }
 
 /// Options of `views rebuild`.
 #[derive(Debug, Args)]
 pub(crate) struct RebuildView {
     #[command(flatten)]
-    pub(crate) log: Log,
-    #[command(flatten)]
-    pub(crate) postgres: Postgres,
+    pub(crate) view_store: ViewStore,
     /// The view
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
@@ -271,7 +253,7 @@ pub(crate) struct RebuildView {
 #[derive(Debug, Args)]
 pub(crate) struct Identity {
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) own_tokens: OwnTokens,
     #[command(flatten)]
     pub(crate) provider: Provider,
 }
@@ -318,24 +300,24 @@ pub(crate) struct Reading {
 
 /// Where the views are.
 #[derive(Debug, Args)]
-pub(crate) struct Postgres {
-    /// The database of the views: a URL, or keywords and values. TLS is used for every host but this one
-    #[arg(long, env = "INTEGRATIONS_POSTGRES", value_name = "URL", hide_env_values = true)]
-    pub(crate) postgres: String,
+pub(crate) struct ViewStore {
+    /// The PostgreSQL database of the views: a URL, or keywords and values. TLS is used for every host but this one
+    #[arg(long, env = "INTEGRATIONS_VIEWS", value_name = "URL", hide_env_values = true)]
+    pub(crate) views: String,
     /// A file with the password, so that the URL need not have it
-    #[arg(long, env = "INTEGRATIONS_POSTGRES_PASSWORD_FILE", value_name = "FILE")]
-    pub(crate) postgres_password_file: Option<PathBuf>,
+    #[arg(long, env = "INTEGRATIONS_VIEWS_PASSWORD_FILE", value_name = "FILE")]
+    pub(crate) views_password_file: Option<PathBuf>,
     /// The certificates of the authorities that may have signed the server's (PEM) [default: those that the system
     /// trusts]
-    #[arg(long, env = "INTEGRATIONS_POSTGRES_CA", value_name = "FILE")]
-    pub(crate) postgres_ca: Option<PathBuf>,
+    #[arg(long, env = "INTEGRATIONS_VIEWS_CA", value_name = "FILE")]
+    pub(crate) views_ca: Option<PathBuf>,
 }
 
 /// Options of `token`.
 #[derive(Debug, Args)]
 pub(crate) struct Token {
     #[command(flatten)]
-    pub(crate) data: Data,
+    pub(crate) own_tokens: OwnTokens,
     /// The tenant
     #[arg(long)]
     pub(crate) tenant: TenantId,
@@ -370,9 +352,6 @@ pub(crate) enum Keys {
 /// Options of `keys rotate`.
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
-    /// Where the event log and the keys are
-    #[arg(long, env = "INTEGRATIONS_DATA_DIR", value_name = "DIR", default_value = "data")]
-    pub(crate) data_dir: PathBuf,
     /// The master keys [default: master.key in the data directory]
     #[arg(long, env = "INTEGRATIONS_MASTER_KEY_FILE", value_name = "FILE")]
     pub(crate) master_key_file: Option<PathBuf>,
@@ -422,6 +401,17 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_takes_a_data_directory() {
+        fn check(verb: &clap::Command) {
+            assert!(verb.get_arguments().any(|argument| argument.get_long() == Some("data-dir")), "{verb}");
+            verb.get_subcommands().filter(|verb| verb.get_name() != "help").for_each(check);
+        }
+        let mut all = Cli::command();
+        all.build();
+        check(&all);
     }
 
     #[test]

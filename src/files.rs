@@ -10,26 +10,26 @@ use events::{durable, seal::MasterKeys};
 use projector::store::postgres::Database;
 use web::bearer::TokenKey;
 
-use crate::cli::{Data, Postgres};
+use crate::cli::{OwnTokens, ViewStore};
 
 /// The database of the views. Nothing is connected yet.
-pub(crate) fn database(options: &Postgres) -> anyhow::Result<Database> {
-    let password = options.postgres_password_file.as_ref().map(|path| {
+pub(crate) fn database(options: &ViewStore) -> anyhow::Result<Database> {
+    let password = options.views_password_file.as_ref().map(|path| {
         let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
         text.with_context(|| format!("password file {}", path.display()))
     });
     let password = password.transpose()?;
     let password = password.as_ref().map(|text| text.trim_end_matches(['\r', '\n']));
-    Ok(Database::new(&options.postgres, password, options.postgres_ca.as_deref())?)
+    Ok(Database::new(&options.views, password, options.views_ca.as_deref())?)
 }
 
 /// The key that signs tokens; made when there is none in the data directory.
-pub(crate) fn token_key(data: &Data) -> anyhow::Result<TokenKey> {
-    let path = match &data.jwt_key_file {
+pub(crate) fn token_key(data_dir: &Path, own_tokens: &OwnTokens) -> anyhow::Result<TokenKey> {
+    let path = match &own_tokens.jwt_key_file {
         Some(path) => path.clone(),
         None => {
-            let path = data.data_dir.join("jwt.key");
-            make_directory(&data.data_dir)?;
+            let path = data_dir.join("jwt.key");
+            make_directory(data_dir)?;
             write_new(&path, &TokenKey::generate_file())?;
             path
         }

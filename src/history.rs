@@ -1,6 +1,6 @@
 //! `integrations history`: what happened to an integration, for people or as the contract's history entries.
 
-use std::{fmt::Write as _, io::Write as _};
+use std::{fmt::Write as _, io::Write as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 use events::{
@@ -15,8 +15,8 @@ use serde_json::value::RawValue;
 use crate::{Failure, cli};
 
 /// Prints the history of an integration, oldest first.
-pub(crate) fn run(options: &cli::History) -> Result<(), Failure> {
-    let log = LogFile::open(&options.log.data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+pub(crate) fn run(options: &cli::History, data_dir: &Path) -> Result<(), Failure> {
+    let log = LogFile::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     let streams = streams(&log, options)?;
     let mut histories = Vec::new();
     for stream in streams {

@@ -22,17 +22,17 @@ use crate::{Failure, cli::Rotate, files};
 const LOCK_NAME: &str = "master.key.lock";
 
 /// Adds a master key, or drops those that are not active.
-pub(crate) fn rotate(options: &Rotate) -> Result<(), Failure> {
-    let path = files::master_key_path(&options.data_dir, options.master_key_file.as_ref());
+pub(crate) fn rotate(options: &Rotate, data_dir: &Path) -> Result<(), Failure> {
+    let path = files::master_key_path(data_dir, options.master_key_file.as_ref());
     if !path.exists() {
         let what = anyhow!("there is no master key file {}: nothing to rotate", path.display());
         return Err(Failure::Configuration(what));
     }
-    let _alone = lock(&options.data_dir).map_err(Failure::Configuration)?;
+    let _alone = lock(data_dir).map_err(Failure::Configuration)?;
     let text = KeyFileText::read(&path)
         .with_context(|| format!("master key file {}", path.display()))
         .map_err(Failure::Configuration)?;
-    let told = if options.drop { drop_old(&options.data_dir, &path, &text)? } else { add(&path, &text)? };
+    let told = if options.drop { drop_old(data_dir, &path, &text)? } else { add(&path, &text)? };
     writeln!(std::io::stdout(), "{told}").context("cannot print what was done").map_err(Failure::Service)
 }
 

@@ -41,19 +41,20 @@ enum Failure {
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().verb {
-        Verb::Serve(options) => serve::run(&options),
-        Verb::Command(options) => roles::command::run(&options),
-        Verb::Projector(options) => roles::projector::run(&options),
-        Verb::Query(options) => roles::query::run(&options),
-        Verb::Views(verb) => views::run(&verb),
-        Verb::Token(options) => token::run(&options),
-        Verb::Export(options) => transfer::export(&options),
-        Verb::Import(options) => transfer::import(&options),
-        Verb::Verify(options) => verify::run(&options),
-        Verb::History(options) => history::run(&options),
+    let Cli { data_dir, verb } = Cli::parse();
+    let outcome = match verb {
+        Verb::Serve(options) => serve::run(&options, &data_dir),
+        Verb::Command(options) => roles::command::run(&options, &data_dir),
+        Verb::Projector(options) => roles::projector::run(&options, &data_dir),
+        Verb::Query(options) => roles::query::run(&options, &data_dir),
+        Verb::Views(verb) => views::run(&verb, &data_dir),
+        Verb::Token(options) => token::run(&options, &data_dir),
+        Verb::Export(options) => transfer::export(&options, &data_dir),
+        Verb::Import(options) => transfer::import(&options, &data_dir),
+        Verb::Verify(options) => verify::run(&options, &data_dir),
+        Verb::History(options) => history::run(&options, &data_dir),
         Verb::Completion(options) => completion::run(&options),
-        Verb::Keys(cli::Keys::Rotate(options)) => keys::rotate(&options),
+        Verb::Keys(cli::Keys::Rotate(options)) => keys::rotate(&options, &data_dir),
     };
     let (error, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,

@@ -26,7 +26,7 @@ pub(crate) async fn of(
         return Ok(None);
     };
     ensure!(
-        options.data.jwt_key_file.is_none(),
+        options.own_tokens.jwt_key_file.is_none(),
         "--jwt-key-file and --jwks exclude each other: tokens have one signer"
     );
     let issuer = issuer.clone().filter(|issuer| !issuer.is_empty()).context("--jwks demands --issuer")?;

@@ -40,21 +40,20 @@ use crate::{
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs the service until it is told to stop.
-pub(crate) fn run(options: &cli::Serve) -> Result<(), Failure> {
-    service::run(serve(options))
+pub(crate) fn run(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
+    service::run(serve(options, data_dir))
 }
 
-async fn serve(options: &cli::Serve) -> Result<(), Failure> {
+async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     #[cfg(feature = "kafka")]
     let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
     let service = Service::new(&options.http, &service::with_tokens(&[Part::Views], &options.identity))?;
     let provider = service.provider(&options.identity).await?;
-    let data_dir = &options.identity.data.data_dir;
     let is_first_start = !data_dir.join(events::store::sqlite::FILE_NAME).exists();
     let store = SqliteStore::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     let store: Arc<dyn EventStore> = Arc::new(store);
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
-    let trust = Trust::of(&options.identity, provider.as_ref())?;
+    let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
     let memory = Arc::<MemoryViews<Integrations>>::default();
@@ -76,7 +75,7 @@ async fn serve(options: &cli::Serve) -> Result<(), Failure> {
         let error = project(&*log, &memory, readiness).await;
         ended.send_replace(Some(Arc::new(error.into())));
     });
-    greet(options, trust.key.as_deref(), address, is_first_start);
+    greet(data_dir, trust.key.as_deref(), address, is_first_start);
     service.run(&*store).await
 }
 
@@ -200,9 +199,9 @@ impl Replay {
 }
 
 /// The first thing that a newcomer sees. Nobody may be there to read it.
-fn greet(options: &cli::Serve, key: Option<&TokenKey>, address: SocketAddr, is_first_start: bool) {
+fn greet(data_dir: &Path, key: Option<&TokenKey>, address: SocketAddr, is_first_start: bool) {
     let mut out = std::io::stdout();
-    let data_dir = options.identity.data.data_dir.display();
+    let data_dir = data_dir.display();
     let _ = writeln!(out, "Listening on http://{address}, data in {data_dir}");
     // With a provider it is the provider who gives tokens.
     let Some(key) = key.filter(|_| is_first_start) else {

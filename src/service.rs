@@ -1,6 +1,6 @@
 //! What every role is around its own work: signals, listeners, the door, health, and an end that drains.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use events::store::{EventStore, Health};
@@ -185,11 +185,15 @@ pub(crate) fn with_tokens(parts: &[Part], options: &cli::Identity) -> Vec<Part> 
 impl Trust {
     /// Whose tokens are trusted: a provider's, or else those that are signed with a key of the service's own, made at
     /// first start.
-    pub(crate) fn of(options: &cli::Identity, provider: Option<&Arc<Provider>>) -> Result<Self, Failure> {
+    pub(crate) fn of(
+        options: &cli::Identity,
+        data_dir: &Path,
+        provider: Option<&Arc<Provider>>,
+    ) -> Result<Self, Failure> {
         if let Some(provider) = provider {
             return Ok(Self { tokens: Arc::new(Tokens::issued_by(Arc::clone(provider), now_seconds)), key: None });
         }
-        let key = Arc::new(files::token_key(&options.data).map_err(Failure::Configuration)?);
+        let key = Arc::new(files::token_key(data_dir, &options.own_tokens).map_err(Failure::Configuration)?);
         Ok(Self { tokens: Arc::new(Tokens::signed_with(Arc::clone(&key), now_seconds)), key: Some(key) })
     }
 }

@@ -1,6 +1,6 @@
 //! `integrations token`: mints a token with the service's own key.
 
-use std::io::Write as _;
+use std::{io::Write as _, path::Path};
 
 use anyhow::Context as _;
 use web::bearer::Claims;
@@ -8,8 +8,8 @@ use web::bearer::Claims;
 use crate::{Failure, cli, files};
 
 /// Mints a token and prints it.
-pub(crate) fn run(options: &cli::Token) -> Result<(), Failure> {
-    let token = files::token_key(&options.data)
+pub(crate) fn run(options: &cli::Token, data_dir: &Path) -> Result<(), Failure> {
+    let token = files::token_key(data_dir, &options.own_tokens)
         .and_then(|key| key.mint(&claims(options)).context("cannot mint a token"))
         .map_err(Failure::Configuration)?;
     writeln!(std::io::stdout(), "{token}").context("cannot print the token").map_err(Failure::Service)

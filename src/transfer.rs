@@ -25,8 +25,8 @@ use crate::{
 const BUFFER_BYTES: usize = 256 * 1_024;
 
 /// Writes the log into a file, or to the standard output.
-pub(crate) fn export(options: &cli::Transfer) -> Result<(), Failure> {
-    let snapshot = Snapshot::open(&options.log.data_dir).map_err(configuration)?;
+pub(crate) fn export(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
+    let snapshot = Snapshot::open(data_dir).map_err(configuration)?;
     let progress = Progress::new("exporting");
     let events = match &options.place {
         Place::Standard => {
@@ -81,12 +81,12 @@ fn write<W: Write>(snapshot: &Snapshot, out: W, progress: &Progress) -> anyhow::
 }
 
 /// Writes an export into an empty log.
-pub(crate) fn import(options: &cli::Transfer) -> Result<(), Failure> {
+pub(crate) fn import(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
     match &options.place {
-        Place::Standard => read(std::io::stdin().lock(), &options.log.data_dir),
+        Place::Standard => read(std::io::stdin().lock(), data_dir),
         Place::File(path) => {
             let file = File::open(path).with_context(|| format!("cannot read {}", path.display()));
-            read(BufReader::with_capacity(BUFFER_BYTES, file.map_err(configuration)?), &options.log.data_dir)
+            read(BufReader::with_capacity(BUFFER_BYTES, file.map_err(configuration)?), data_dir)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `integrations verify`: whether the log is what was appended, and if not, where.
 
-use std::{io::Write as _, thread};
+use std::{io::Write as _, path::Path, thread};
 
 use anyhow::{Context as _, anyhow};
 use events::store::sqlite::verify::{Error, Finding, Report, verify};
@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use crate::{Failure, cli, progress::Progress};
 
 /// Walks the log and prints what was found.
-pub(crate) fn run(options: &cli::Verify) -> Result<(), Failure> {
+pub(crate) fn run(options: &cli::Verify, data_dir: &Path) -> Result<(), Failure> {
     let progress = Progress::new("verifying");
     let threads = thread::available_parallelism().map_or(1, Into::into);
-    let report = verify(&options.log.data_dir, threads, |told| {
+    let report = verify(data_dir, threads, |told| {
         progress.tell_on_a_terminal(told.passed, told.passed, told.all);
     });
     let report = report.map_err(|error| match error {

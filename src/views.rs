@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -25,18 +26,18 @@ const LEASE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Does what is asked for.
-pub(crate) fn run(verb: &cli::Views) -> Result<(), Failure> {
+pub(crate) fn run(verb: &cli::Views, data_dir: &Path) -> Result<(), Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Service(error.into()))?;
     runtime.block_on(async {
         match verb {
             cli::Views::List(options) => print(options).await,
             cli::Views::Prune(options) => remove_retired(options).await,
-            cli::Views::Rebuild(options) => rebuild(options).await,
+            cli::Views::Rebuild(options) => rebuild(options, data_dir).await,
         }
     })
 }
 
-async fn connect(options: &cli::Postgres) -> Result<Database, Failure> {
+async fn connect(options: &cli::ViewStore) -> Result<Database, Failure> {
     let database = files::database(options).map_err(Failure::Configuration)?;
     migrate(&database).await.map_err(|error| Failure::Service(error.into()))?;
     Ok(database)
@@ -51,7 +52,7 @@ fn failed(error: ViewError) -> Failure {
 }
 
 async fn print(options: &cli::ListViews) -> Result<(), Failure> {
-    let database = connect(&options.postgres).await?;
+    let database = connect(&options.view_store).await?;
     let listed = list(&database).await.map_err(failed)?;
     if options.json {
         let json = serde_json::to_string(&listed).context("cannot print").map_err(Failure::Service)?;
@@ -78,17 +79,17 @@ async fn print(options: &cli::ListViews) -> Result<(), Failure> {
 }
 
 async fn remove_retired(options: &cli::PruneViews) -> Result<(), Failure> {
-    let removed = prune(&connect(&options.postgres).await?).await.map_err(failed)?;
+    let removed = prune(&connect(&options.view_store).await?).await.map_err(failed)?;
     say(&format!("Removed {removed} generation(s)\n"))
 }
 
-async fn rebuild(options: &cli::RebuildView) -> Result<(), Failure> {
+async fn rebuild(options: &cli::RebuildView, data_dir: &Path) -> Result<(), Failure> {
     if options.name != Integrations::NAME {
         let known = Integrations::NAME;
         return Err(Failure::Configuration(anyhow!("there is no view {}; there is {known}", options.name)));
     }
-    let database = connect(&options.postgres).await?;
-    let store = follow(&options.log.data_dir)?;
+    let database = connect(&options.view_store).await?;
+    let store = follow(data_dir)?;
     let name = Rebuild::<Integrations>::lease_name();
     let holder = format!("process {}", std::process::id());
     let lease = Lease::try_take(&database, &name, &holder, LEASE).await.map_err(failed)?;

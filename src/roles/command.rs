@@ -1,6 +1,6 @@
 //! `integrations command`: takes commands, writes the log, knows no views.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use command::{Clock, run_janitor};
 use events::store::{EventStore, sqlite::SqliteStore};
@@ -14,18 +14,17 @@ use crate::{
 };
 
 /// Runs the role until it is told to stop.
-pub(crate) fn run(options: &cli::Command) -> Result<(), Failure> {
-    service::run(command(options))
+pub(crate) fn run(options: &cli::Command, data_dir: &Path) -> Result<(), Failure> {
+    service::run(command(options, data_dir))
 }
 
-async fn command(options: &cli::Command) -> Result<(), Failure> {
+async fn command(options: &cli::Command, data_dir: &Path) -> Result<(), Failure> {
     let service = Service::new(&options.http, &service::with_tokens(&[], &options.identity))?;
     let provider = service.provider(&options.identity).await?;
-    let data_dir = &options.identity.data.data_dir;
     let store = SqliteStore::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
     let store: Arc<dyn EventStore> = Arc::new(store);
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
-    let trust = Trust::of(&options.identity, provider.as_ref())?;
+    let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
     let root = Root::of(&service, &store, None);

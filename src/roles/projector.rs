@@ -2,6 +2,7 @@
 //! others stand by.
 
 use std::{
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -38,14 +39,14 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 
 /// Runs the role until it is told to stop.
-pub(crate) fn run(options: &cli::Projector) -> Result<(), Failure> {
-    service::run(projector(options))
+pub(crate) fn run(options: &cli::Projector, data_dir: &Path) -> Result<(), Failure> {
+    service::run(projector(options, data_dir))
 }
 
-async fn projector(options: &cli::Projector) -> Result<(), Failure> {
+async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Failure> {
     let service = Service::new(&options.http, &[Part::ViewStore, Part::Views])?;
-    let database = files::database(&options.postgres).map_err(Failure::Configuration)?;
-    let store = follow(&options.log.data_dir)?;
+    let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
+    let store = follow(data_dir)?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
     let progress = Arc::new(Fed::default());

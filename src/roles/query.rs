@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// Runs the role until it is told to stop.
-pub(crate) fn run(options: &cli::Query) -> Result<(), Failure> {
-    service::run(query(options))
+pub(crate) fn run(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
+    service::run(query(options, data_dir))
 }
 
 /// The log that another process writes.
@@ -32,13 +32,13 @@ pub(crate) fn follow(data_dir: &Path) -> Result<Arc<dyn EventStore>, Failure> {
     Ok(Arc::new(store))
 }
 
-async fn query(options: &cli::Query) -> Result<(), Failure> {
+async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let waits_for = service::with_tokens(&[Part::ViewStore, Part::View], &options.identity);
     let service = Service::new(&options.http, &waits_for)?;
     let provider = service.provider(&options.identity).await?;
-    let database = files::database(&options.postgres).map_err(Failure::Configuration)?;
-    let store = follow(&options.identity.data.data_dir)?;
-    let trust = Trust::of(&options.identity, provider.as_ref())?;
+    let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
+    let store = follow(data_dir)?;
+    let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
     let reader = Arc::new(PostgresReader::<Integrations>::new(database, options.view_cache_mib * 1_024 * 1_024));

@@ -157,7 +157,7 @@ async fn a_role_answers_nothing_of_anothers() {
 /// Runs `integrations views` on the server's database.
 async fn views(server: &Server, arguments: &[&str]) -> (bool, String, String) {
     let mut command = binary();
-    command.arg("views").args(arguments).args(["--postgres", server.topology.database()]);
+    command.arg("views").args(arguments).args(["--views", server.topology.database()]);
     if arguments[0] == "rebuild" {
         command.arg("--data-dir").arg(server.data_dir());
     }

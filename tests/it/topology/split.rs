@@ -43,7 +43,7 @@ impl Topology {
         let given = options.iter().map(String::as_str).filter(|option| !option.starts_with(DATABASE));
         let options: Vec<_> = given.chain(proxy).collect();
         let command = Process::start(&[&["command"][..], &options].concat(), data_dir);
-        let query = Process::start(&[&["query", "--postgres", &database][..], &options].concat(), data_dir);
+        let query = Process::start(&[&["query", "--views", &database][..], &options].concat(), data_dir);
         let proxy = Haproxy::start([command.address; 2], [query.address; 2]);
         let (projectors, data_dir) = (Vec::new(), data_dir.to_owned());
         let mut topology = Self { command, projectors, query, proxy, data_dir, database };
@@ -53,7 +53,7 @@ impl Topology {
 
     /// Starts one more projector.
     pub(crate) fn add_projector(&mut self) {
-        let projector = Process::start(&["projector", "--postgres", &self.database], &self.data_dir);
+        let projector = Process::start(&["projector", "--views", &self.database], &self.data_dir);
         self.projectors.push(projector);
     }
 
