@@ -27,6 +27,7 @@ mod report;
 mod start;
 mod tokens;
 mod verify;
+mod views;
 mod visible;
 mod wire;
 
@@ -69,6 +70,7 @@ const FIGURES: &[Figure] = &[
     ("visible", visible::run),
     ("verify", verify::run),
     ("publish", publish::run),
+    ("views", views::run),
     ("growth", growth::run),
     #[cfg(feature = "eventstoredb")]
     ("eventstoredb", eventstoredb::run),

@@ -23,11 +23,16 @@ pub(crate) struct Product {
 }
 
 impl Product {
-    /// Starts it on a data directory and waits until it is ready.
+    /// Starts all of it on a data directory and waits until it is ready.
     pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
-        let log = data_dir.with_extension("log");
+        Self::start_role("serve", data_dir, options)
+    }
+
+    /// Starts one of its roles.
+    pub(crate) fn start_role(role: &str, data_dir: &Path, options: &[String]) -> Self {
+        let log = data_dir.with_extension(format!("{role}.log"));
         let mut child = command()
-            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args([role, "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data_dir)
             .args(options)
             .stdin(Stdio::null())

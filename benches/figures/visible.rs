@@ -37,20 +37,20 @@ pub(crate) fn run(effort: Effort) {
         let body = |name: &str| format!(r#"{{"name":"{name}","type":"google-drive"}}"#);
         let command = request("POST", "/api/integrations", std::slice::from_ref(bearer), &body(&create));
         let made: Value = serde_json::from_slice(connection.exchange(&command, 201).body).unwrap();
-        delays.push(until_shown(&mut connection, bearer, &create));
+        delays.push(until_shown(&mut connection, bearer, &LISTS, &create));
         let path = format!("/api/integrations/{}", made["id"].as_str().unwrap());
         connection.exchange(&request("PUT", &path, std::slice::from_ref(bearer), &body(&rename)), 200);
-        delays.push(until_shown(&mut connection, bearer, &rename));
+        delays.push(until_shown(&mut connection, bearer, &LISTS, &rename));
     }
-    delays.sort();
-    tell(&delays);
+    let at = tell(delays);
+    println!("from the answer to both lists, p99: {:.2} ms; {}", at(990), Bar::AtMost(5.0).judge(at(990)));
     println!("  the disk beside: {:.0} syncs of 4 KiB a second", syncs_per_second(directory.path()));
 }
 
-/// Asks both lists until each has shown a name; answers how long that took.
-fn until_shown(connection: &mut Connection, bearer: &str, name: &str) -> Duration {
+/// Asks lists until each has shown a name; answers how long that took.
+pub(crate) fn until_shown(connection: &mut Connection, bearer: &str, lists: &[&str], name: &str) -> Duration {
     let answered = Instant::now();
-    for list in LISTS {
+    for list in lists {
         let list = request("GET", list, &[bearer.to_owned()], "");
         while find(connection.exchange(&list, 200).body, name.as_bytes()).is_none() {
             assert!(answered.elapsed() < Duration::from_secs(10), "{name} is never shown");
@@ -59,19 +59,17 @@ fn until_shown(connection: &mut Connection, bearer: &str, name: &str) -> Duratio
     answered.elapsed()
 }
 
-fn tell(delays: &[Duration]) {
-    let at = |per_mille: usize| delays[(delays.len() - 1) * per_mille / 1_000].as_secs_f64() * 1_000.0;
-    println!(
-        "  {} commands: p50 {:.2} ms, p99.9 {:.2} ms, maximum {:.2} ms",
-        delays.len(),
-        at(500),
-        at(999),
-        at(1_000)
-    );
-    println!("from the answer to both lists, p99: {:.2} ms; {}", at(990), Bar::AtMost(5.0).judge(at(990)));
+/// Prints delays; answers what a share of them, in thousandths, took at most, in milliseconds.
+pub(crate) fn tell(mut delays: Vec<Duration>) -> impl Fn(usize) -> f64 {
+    delays.sort();
+    let n = delays.len();
+    let at = move |per_mille: usize| delays[(n - 1) * per_mille / 1_000].as_secs_f64() * 1_000.0;
+    println!("  {} commands: p50 {:.2} ms, p99.9 {:.2} ms, maximum {:.2} ms", n, at(500), at(999), at(1_000));
+    at
 }
 
-fn syncs_per_second(directory: &Path) -> f64 {
+/// How many small appends to a file in a directory the disk syncs in a second.
+pub(crate) fn syncs_per_second(directory: &Path) -> f64 {
     const SYNCS: u32 = 300;
     let mut file = File::create(directory.join("syncs")).unwrap();
     let started = Instant::now();

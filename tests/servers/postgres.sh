@@ -1,10 +1,11 @@
 #!/bin/sh
-# A PostgreSQL cluster of the tests' own: `postgres.sh DIRECTORY PORT`. Says `ready` when it takes connections on
+# A PostgreSQL cluster of the tests' own: `postgres.sh DIRECTORY PORT [SETTING…]`. Says `ready` when it takes connections on
 # 127.0.0.1, then does what lines of its input say (`database NAME`, `stop`, `start`), answering each with `done`. Ends,
 # and takes the cluster with it, when its input ends: so it never outlives the test that started it.
 set -eu
 directory=$1
 port=$2
+shift 2
 
 bin() { ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1; }
 
@@ -21,12 +22,13 @@ fi
 
 start() {
     as_owner "$bin/pg_ctl" -D "$directory/data" -w -s -l "$directory/log" -o "-p $port -c listen_addresses=127.0.0.1 \
-        -c unix_socket_directories=$directory -c max_connections=400 -c fsync=off -c full_page_writes=off $options" start >&2
+        -c unix_socket_directories=$directory -c max_connections=400 $options" start >&2
 }
 stop() { as_owner "$bin/pg_ctl" -D "$directory/data" -s -m immediate stop >&2; }
 options=""
+for setting; do options="$options -c $setting"; done
 if [ -f "$directory/server.key" ]; then
-    options="-c ssl=on -c ssl_cert_file=$directory/server.crt -c ssl_key_file=$directory/server.key"
+    options="$options -c ssl=on -c ssl_cert_file=$directory/server.crt -c ssl_key_file=$directory/server.key"
     chmod 600 "$directory/server.key"
 fi
 

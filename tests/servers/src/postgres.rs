@@ -12,6 +12,9 @@ use std::{
 
 use crate::free_port;
 
+/// What a cluster of tests, which does not outlive them, does without.
+const HASTY: [&str; 2] = ["fsync=off", "full_page_writes=off"];
+
 /// A running cluster, which ends when this is dropped or with the process. Its files belong to its own user.
 #[derive(Debug)]
 pub struct Postgres {
@@ -22,19 +25,25 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Starts one. PostgreSQL is installed where it is missing.
+    /// Starts one that does not sync, which is faster. PostgreSQL is installed where it is missing.
     #[must_use]
     pub fn start() -> Self {
-        Self::start_with(&[])
+        Self::start_with(&[], &HASTY)
+    }
+
+    /// Starts one that keeps what it commits through a power cut, as production's does; for measurements.
+    #[must_use]
+    pub fn start_durable() -> Self {
+        Self::start_with(&[], &[])
     }
 
     /// Starts one that takes TLS, with a certificate and its key (PEM).
     #[must_use]
     pub fn start_with_tls(certificate: &str, key: &str) -> Self {
-        Self::start_with(&[("server.crt", certificate), ("server.key", key)])
+        Self::start_with(&[("server.crt", certificate), ("server.key", key)], &HASTY)
     }
 
-    fn start_with(files: &[(&str, &str)]) -> Self {
+    fn start_with(files: &[(&str, &str)], settings: &[&str]) -> Self {
         let directory = tempfile::Builder::new().prefix("integrations-postgres-").tempdir().unwrap().keep();
         for (name, text) in files {
             fs::write(directory.join(name), text).unwrap();
@@ -43,6 +52,7 @@ impl Postgres {
         let mut script = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/postgres.sh"))
             .arg(directory)
             .arg(port.to_string())
+            .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
