@@ -77,6 +77,20 @@ pub(crate) struct Provider {
     pub(crate) audience: Option<String>,
 }
 
+/// Where the log is, if it is not in the data directory.
+#[cfg(feature = "eventstoredb")]
+#[derive(Debug, Args)]
+pub(crate) struct Log {
+    /// Keep the log on EventStoreDB or KurrentDB: its connection string, esdb://… or esdb+discover://…
+    #[arg(long, env = "INTEGRATIONS_EVENT_STORE", value_name = "URL", hide_env_values = true)]
+    pub(crate) event_store: Option<String>,
+}
+
+/// Where the log is: in the data directory.
+#[cfg(not(feature = "eventstoredb"))]
+#[derive(Debug, Args)]
+pub(crate) struct Log {}
+
 /// Options of the change feed on Kafka.
 #[cfg(feature = "kafka")]
 #[derive(Debug, Args)]
@@ -95,6 +109,8 @@ pub(crate) struct Kafka {
 /// Options of `export` and `import`.
 #[derive(Debug, Args)]
 pub(crate) struct Transfer {
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// The file with the export; `-` is the standard output or input
     #[arg(value_name = "FILE|-", value_parser = place)]
     pub(crate) place: Place,
@@ -110,6 +126,8 @@ pub(crate) enum Place {
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -118,6 +136,8 @@ pub(crate) struct Verify {
 /// Options of `history`.
 #[derive(Debug, Args)]
 pub(crate) struct History {
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// The integration's id, or, with --tenant, its slug
     #[arg(value_name = "ID", value_parser = IntegrationRef::parse)]
     pub(crate) id: IntegrationRef,
@@ -149,6 +169,8 @@ pub(crate) enum Shell {
 pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) identity: Identity,
+    #[command(flatten)]
+    pub(crate) log: Log,
     #[cfg(feature = "kafka")]
     #[command(flatten)]
     pub(crate) kafka: Kafka,
@@ -168,6 +190,8 @@ pub(crate) struct Serve {
 pub(crate) struct Command {
     #[command(flatten)]
     pub(crate) identity: Identity,
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// Where to listen
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8081")]
     pub(crate) listen: SocketAddr,
@@ -180,6 +204,8 @@ pub(crate) struct Command {
 /// Options of `projector`.
 #[derive(Debug, Args)]
 pub(crate) struct Projector {
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// Where to listen, for health and metrics only
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
     pub(crate) listen: SocketAddr,
@@ -194,6 +220,8 @@ pub(crate) struct Projector {
 pub(crate) struct Query {
     #[command(flatten)]
     pub(crate) identity: Identity,
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// Where to listen
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8082")]
     pub(crate) listen: SocketAddr,
@@ -239,6 +267,8 @@ pub(crate) struct PruneViews {
 /// Options of `views rebuild`.
 #[derive(Debug, Args)]
 pub(crate) struct RebuildView {
+    #[command(flatten)]
+    pub(crate) log: Log,
     #[command(flatten)]
     pub(crate) view_store: ViewStore,
     /// The view
@@ -352,6 +382,8 @@ pub(crate) enum Keys {
 /// Options of `keys rotate`.
 #[derive(Debug, Args)]
 pub(crate) struct Rotate {
+    #[command(flatten)]
+    pub(crate) log: Log,
     /// The master keys [default: master.key in the data directory]
     #[arg(long, env = "INTEGRATIONS_MASTER_KEY_FILE", value_name = "FILE")]
     pub(crate) master_key_file: Option<PathBuf>,

@@ -12,15 +12,16 @@ use events::{
 };
 use serde_json::value::RawValue;
 
-use crate::{Failure, cli};
+use crate::{Failure, cli, log};
 
 /// Prints the history of an integration, oldest first.
 pub(crate) fn run(options: &cli::History, data_dir: &Path) -> Result<(), Failure> {
-    let log = LogFile::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
-    let streams = streams(&log, options)?;
+    log::embedded_only(&options.log, "history")?;
+    let file = LogFile::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+    let streams = streams(&file, options)?;
     let mut histories = Vec::new();
     for stream in streams {
-        let events = read(&log, &stream)?;
+        let events = read(&file, &stream)?;
         if !events.is_empty() {
             histories.push((stream, events));
         }

@@ -16,7 +16,7 @@ use events::{
     store::sqlite::keys::{Hold, hold, wraps_by_master_key},
 };
 
-use crate::{Failure, cli::Rotate, files};
+use crate::{Failure, cli::Rotate, files, log};
 
 /// The lock of everybody who changes the key file.
 const LOCK_NAME: &str = "master.key.lock";
@@ -32,6 +32,10 @@ pub(crate) fn rotate(options: &Rotate, data_dir: &Path) -> Result<(), Failure> {
     let text = KeyFileText::read(&path)
         .with_context(|| format!("master key file {}", path.display()))
         .map_err(Failure::Configuration)?;
+    if options.drop {
+        // It cannot ask the processes elsewhere which key they use.
+        log::embedded_only(&options.log, "keys rotate --drop")?;
+    }
     let told = if options.drop { drop_old(data_dir, &path, &text)? } else { add(&path, &text)? };
     writeln!(std::io::stdout(), "{told}").context("cannot print what was done").map_err(Failure::Service)
 }

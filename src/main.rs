@@ -6,11 +6,13 @@ use clap::Parser as _;
 
 mod archive;
 mod cli;
+mod commands;
 mod completion;
 mod files;
 mod history;
 mod keys;
 mod listen;
+mod log;
 mod progress;
 mod provider;
 #[cfg(feature = "kafka")]

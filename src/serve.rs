@@ -8,12 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, anyhow};
-use command::{Clock, Handler, KeyFile, KeyRing, Rewrapper, check_master_keys, run_janitor};
+use command::{Clock, run_janitor};
 use events::{
     ids::{Position, PrincipalId, TenantId},
-    store::{EventStore, sqlite::SqliteStore},
-    time::Timestamp,
+    store::EventStore,
 };
 use projector::{
     runner::{self, Progress},
@@ -23,14 +21,15 @@ use projector::{
 use query::Queries;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use utoipa_axum::router::OpenApiRouter;
 use web::{
     bearer::{Claims, PERMISSION_CREATE, TokenKey},
     readiness::{Part, Readiness},
 };
 
 use crate::{
-    Failure, cli, files,
+    Failure, cli,
+    commands::{Commands, now},
+    log,
     root::Root,
     service::{self, Service, Trust},
     token::now_seconds,
@@ -47,11 +46,11 @@ pub(crate) fn run(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> 
 async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     #[cfg(feature = "kafka")]
     let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
-    let service = Service::new(&options.http, &service::with_tokens(&[Part::Views], &options.identity))?;
+    let waits_for = service::with_tokens(&[Part::Log, Part::Views], &options.identity);
+    let service = Service::new(&options.http, &waits_for)?;
     let provider = service.provider(&options.identity).await?;
     let is_first_start = !data_dir.join(events::store::sqlite::FILE_NAME).exists();
-    let store = SqliteStore::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
-    let store: Arc<dyn EventStore> = Arc::new(store);
+    let store = log::write(&options.log, data_dir)?;
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
@@ -73,64 +72,10 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     let (log, readiness, ended) = (Arc::clone(&store), Arc::clone(&service.readiness), service.ended());
     service.spawn(async move {
         let error = project(&*log, &memory, readiness).await;
-        ended.send_replace(Some(Arc::new(error.into())));
+        ended.send_replace(Some(Arc::new(Failure::Service(error.into()))));
     });
     greet(data_dir, trust.key.as_deref(), address, is_first_start);
     service.run(&*store).await
-}
-
-/// What takes commands, and what looks after the keys that they need.
-pub(crate) struct Commands {
-    store: Arc<dyn EventStore>,
-    keys: Arc<KeyRing>,
-    to_rewrap: u64,
-    state_cache_bytes: u64,
-}
-
-impl Commands {
-    /// With the master keys, made at first start; refused when they do not open what the log holds.
-    pub(crate) async fn prepare(
-        options: &cli::Writing,
-        data_dir: &Path,
-        store: &Arc<dyn EventStore>,
-    ) -> Result<Self, Failure> {
-        let path = files::master_key_path(data_dir, options.master_key_file.as_ref());
-        let found = files::master_keys(&path).map_err(Failure::Configuration)?;
-        if found.is_none() && options.master_key_file.is_some() {
-            return Err(Failure::Configuration(anyhow!("there is no master key file {}", path.display())));
-        }
-        let to_rewrap = check_master_keys(&**store, found.as_ref())
-            .await
-            .with_context(|| format!("master key file {}", path.display()))
-            .map_err(Failure::Configuration)?;
-        let masters = match found {
-            Some(masters) => masters,
-            None => files::make_master_keys(&path).map_err(Failure::Configuration)?,
-        };
-        let keys = KeyRing::new(Arc::clone(store), masters, KeyFile::new(path, data_dir));
-        keys.announce().await;
-        let state_cache_bytes = options.state_cache_mib * 1_024 * 1_024;
-        Ok(Self { store: Arc::clone(store), keys: Arc::new(keys), to_rewrap, state_cache_bytes })
-    }
-
-    /// The routes.
-    pub(crate) fn router(&self, service: &Service) -> OpenApiRouter {
-        command::router(Arc::new(Handler::new(
-            Arc::clone(&self.store),
-            Arc::clone(&self.keys),
-            Clock(now),
-            Arc::clone(&service.metrics),
-            command::Settings { state_cache_bytes: self.state_cache_bytes },
-            service.tasks.clone(),
-        )))
-    }
-
-    /// Re-wraps data keys whenever the master key changes.
-    pub(crate) fn look_after(&self, service: &Service) {
-        let (store, keys) = (Arc::clone(&self.store), Arc::clone(&self.keys));
-        let rewrapper = Rewrapper { store, keys, clock: Clock(now), metrics: Arc::clone(&service.metrics) };
-        service.tasks.spawn(rewrapper.run(self.to_rewrap, service.stop.clone()));
-    }
 }
 
 /// What reads may take.
@@ -231,9 +176,4 @@ fn first_token(key: &TokenKey) -> anyhow::Result<String> {
         user: std::collections::BTreeMap::new(),
     };
     Ok(key.mint(&claims)?)
-}
-
-#[expect(clippy::disallowed_methods, reason = "the edge: the clock of the service")]
-pub(crate) fn now() -> Timestamp {
-    Timestamp::new(chrono::Utc::now())
 }

@@ -35,7 +35,7 @@ pub(crate) struct Service {
     pub(crate) load: Arc<Load>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    ended: watch::Sender<Option<Arc<anyhow::Error>>>,
+    ended: watch::Sender<Option<Arc<Failure>>>,
     signals: Signals,
 }
 
@@ -147,7 +147,7 @@ impl Service {
     }
 
     /// Where a part tells that it cannot go on, which ends the process.
-    pub(crate) fn ended(&self) -> watch::Sender<Option<Arc<anyhow::Error>>> {
+    pub(crate) fn ended(&self) -> watch::Sender<Option<Arc<Failure>>> {
         self.ended.clone()
     }
 
@@ -161,9 +161,11 @@ impl Service {
                 Err(Failure::Service(anyhow!("the event log cannot tell any more what is durable")))
             }
             failed = ended.wait_for(Option::is_some) => {
-                let error = failed.ok().and_then(|error| error.clone());
-                let error = error.map_or_else(|| anyhow!("a part of the service has ended"), |error| anyhow!("{error:#}"));
-                Err(Failure::Service(error))
+                Err(match failed.ok().and_then(|failure| failure.clone()).as_deref() {
+                    Some(Failure::Configuration(error)) => Failure::Configuration(anyhow!("{error:#}")),
+                    Some(Failure::Service(error)) => Failure::Service(anyhow!("{error:#}")),
+                    None => Failure::Service(anyhow!("a part of the service has ended")),
+                })
             }
         };
         self.stop.cancel();

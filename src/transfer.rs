@@ -19,6 +19,7 @@ use crate::{
     Failure,
     archive::{Reader, Writer},
     cli::{self, Place},
+    log,
     progress::Progress,
 };
 
@@ -26,6 +27,7 @@ const BUFFER_BYTES: usize = 256 * 1_024;
 
 /// Writes the log into a file, or to the standard output.
 pub(crate) fn export(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
+    log::embedded_only(&options.log, "export")?;
     let snapshot = Snapshot::open(data_dir).map_err(configuration)?;
     let progress = Progress::new("exporting");
     let events = match &options.place {
@@ -82,6 +84,7 @@ fn write<W: Write>(snapshot: &Snapshot, out: W, progress: &Progress) -> anyhow::
 
 /// Writes an export into an empty log.
 pub(crate) fn import(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
+    log::embedded_only(&options.log, "import")?;
     match &options.place {
         Place::Standard => read(std::io::stdin().lock(), data_dir),
         Place::File(path) => {

@@ -6,10 +6,11 @@ use anyhow::{Context as _, anyhow};
 use events::store::sqlite::verify::{Error, Finding, Report, verify};
 use serde_json::{Value, json};
 
-use crate::{Failure, cli, progress::Progress};
+use crate::{Failure, cli, log, progress::Progress};
 
 /// Walks the log and prints what was found.
 pub(crate) fn run(options: &cli::Verify, data_dir: &Path) -> Result<(), Failure> {
+    log::embedded_only(&options.log, "verify")?;
     let progress = Progress::new("verifying");
     let threads = thread::available_parallelism().map_or(1, Into::into);
     let report = verify(data_dir, threads, |told| {

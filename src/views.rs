@@ -18,7 +18,7 @@ use projector::{
 };
 use tokio::sync::Notify;
 
-use crate::{Failure, cli, files, progress::Progress, roles::query::follow};
+use crate::{Failure, cli, files, log, progress::Progress};
 
 /// How long a rebuild that says nothing keeps its lease.
 const LEASE: Duration = Duration::from_secs(10);
@@ -89,7 +89,7 @@ async fn rebuild(options: &cli::RebuildView, data_dir: &Path) -> Result<(), Fail
         return Err(Failure::Configuration(anyhow!("there is no view {}; there is {known}", options.name)));
     }
     let database = connect(&options.view_store).await?;
-    let store = follow(data_dir)?;
+    let store = log::follow(&options.log, data_dir)?;
     let name = Rebuild::<Integrations>::lease_name();
     let holder = format!("process {}", std::process::id());
     let lease = Lease::try_take(&database, &name, &holder, LEASE).await.map_err(failed)?;

@@ -82,6 +82,14 @@ impl KeyRing {
         }
     }
 
+    /// Checks that the master keys open every data key of the log; answers how many are not under the active one.
+    ///
+    /// # Errors
+    /// [`KeyCheckError`].
+    pub async fn check(&self) -> Result<u64, KeyCheckError> {
+        check_master_keys(&*self.store, Some(&self.masters())).await
+    }
+
     /// The master keys in use.
     pub(crate) fn masters(&self) -> Arc<MasterKeys> {
         self.masters.load_full()

@@ -3,13 +3,14 @@
 use std::{path::Path, sync::Arc};
 
 use command::{Clock, run_janitor};
-use events::store::{EventStore, sqlite::SqliteStore};
+use web::readiness::Part;
 
 use super::{elsewhere, greet};
 use crate::{
     Failure, cli,
+    commands::{Commands, now},
+    log,
     root::Root,
-    serve::{Commands, now},
     service::{self, Service, Trust},
 };
 
@@ -19,10 +20,9 @@ pub(crate) fn run(options: &cli::Command, data_dir: &Path) -> Result<(), Failure
 }
 
 async fn command(options: &cli::Command, data_dir: &Path) -> Result<(), Failure> {
-    let service = Service::new(&options.http, &service::with_tokens(&[], &options.identity))?;
+    let service = Service::new(&options.http, &service::with_tokens(&[Part::Log], &options.identity))?;
     let provider = service.provider(&options.identity).await?;
-    let store = SqliteStore::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
-    let store: Arc<dyn EventStore> = Arc::new(store);
+    let store = log::write(&options.log, data_dir)?;
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;

@@ -22,9 +22,9 @@ use tokio_util::sync::CancellationToken;
 use utoipa_axum::router::OpenApiRouter;
 use web::readiness::{Part, Readiness};
 
-use super::{greet, query::follow};
+use super::greet;
 use crate::{
-    Failure, cli, files,
+    Failure, cli, files, log,
     root::Root,
     service::{self, Service},
 };
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &cli::Projector, data_dir: &Path) -> Result<(), Failu
 async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Failure> {
     let service = Service::new(&options.http, &[Part::ViewStore, Part::Views])?;
     let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
-    let store = follow(data_dir)?;
+    let store = log::follow(&options.log, data_dir)?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
     let progress = Arc::new(Fed::default());
@@ -58,7 +58,7 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
     let stop = service.stop.clone();
     service.tasks.spawn(async move {
         if let Err(error) = feeder.feed(&stop).await {
-            ended.send_replace(Some(Arc::new(error)));
+            ended.send_replace(Some(Arc::new(Failure::Service(error))));
         }
     });
     greet("projector", address);

@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use events::store::{EventStore, sqlite::follower::SqliteFollower};
 use projector::{
     store::{
         ReadViews, Views,
@@ -15,7 +14,7 @@ use web::readiness::Part;
 
 use super::{elsewhere, greet};
 use crate::{
-    Failure, cli, files,
+    Failure, cli, files, log,
     root::Root,
     serve::query_settings,
     service::{self, Service, Trust},
@@ -26,18 +25,12 @@ pub(crate) fn run(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> 
     service::run(query(options, data_dir))
 }
 
-/// The log that another process writes.
-pub(crate) fn follow(data_dir: &Path) -> Result<Arc<dyn EventStore>, Failure> {
-    let store = SqliteFollower::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
-    Ok(Arc::new(store))
-}
-
 async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let waits_for = service::with_tokens(&[Part::ViewStore, Part::View], &options.identity);
     let service = Service::new(&options.http, &waits_for)?;
     let provider = service.provider(&options.identity).await?;
     let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
-    let store = follow(data_dir)?;
+    let store = log::follow(&options.log, data_dir)?;
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;

@@ -29,7 +29,7 @@ fn with_status(answers: &[Answer], status: u16) -> usize {
 /// Checks the log's form and that the views show what it says, once they have come to a position.
 async fn check_log_and_views(server: &Server, position: &str) -> Vec<log::Row> {
     server.admin().get_at("/api/integrations", position).await.expect(200);
-    let rows = log::rows(&server.data_dir());
+    let rows = server.rows();
     log::check_form(&rows);
     log::check_creates_are_whole(&rows);
     check_views(&server.admin(), "acme", &rows).await;

@@ -2,6 +2,7 @@
 //! against the API's description.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead as _, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -17,7 +18,7 @@ use reqwest::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{description, topology::Topology};
+use super::{description, log::Row, topology::Topology};
 
 pub(crate) const CREATE: &str = "permission.integrations.create";
 pub(crate) const ADMIN: &str = "permission.integrations.admin";
@@ -50,6 +51,11 @@ impl Server {
     /// The data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.directory.path().join("data")
+    }
+
+    /// Every row of the log, in the order of positions.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        self.topology.rows(&self.data_dir())
     }
 
     /// What the service has logged.
@@ -190,11 +196,17 @@ pub(crate) struct Process {
 impl Process {
     /// Starts one, and waits until it listens.
     pub(crate) fn start(arguments: &[&str], data_dir: &Path) -> Self {
+        Self::start_in(&[arguments, &["--listen", "127.0.0.1:0"]].concat(), data_dir, &BTreeMap::new())
+    }
+
+    /// Starts one in an environment that says where it listens.
+    pub(crate) fn start_in(arguments: &[&str], data_dir: &Path, environment: &BTreeMap<String, String>) -> Self {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data_dir)).unwrap();
         let mut child = binary()
             .args(arguments)
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .arg("--data-dir")
             .arg(data_dir)
+            .envs(environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -25,7 +25,7 @@ const ACKNOWLEDGED: usize = 100;
 
 /// Checks that the log is whole, and that what is shown is a fold of it.
 async fn check(server: &Server) {
-    let rows = log::rows(&server.data_dir());
+    let rows = server.rows();
     log::check_form(&rows);
     log::check_creates_are_whole(&rows);
     let last = rows.iter().filter(|row| row.of("integration").is_some()).map(|row| row.position).max().unwrap();
@@ -68,7 +68,7 @@ async fn whichever_role_is_killed_in_the_middle_of_work_the_views_are_a_fold_of_
         server.restart().await;
         server.topology.add_projector();
         check(&server).await;
-        let rows = log::rows(&server.data_dir());
+        let rows = server.rows();
         told.iter().for_each(|told| told.check_commands(&rows));
     }
 }

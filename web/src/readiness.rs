@@ -16,10 +16,12 @@ pub enum Part {
     ViewStore = 4,
     /// The view of this release's version, in that database.
     View = 8,
+    /// The log, where it is on a server.
+    Log = 16,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Views, Self::TokenKeys, Self::ViewStore, Self::View];
+    const ALL: [Self; 5] = [Self::Log, Self::Views, Self::TokenKeys, Self::ViewStore, Self::View];
 
     /// 503, naming the part.
     #[must_use]
@@ -28,6 +30,7 @@ impl Part {
             Self::Views => "the views are being replayed from the log",
             Self::TokenKeys => "the token keys cannot be fetched",
             Self::ViewStore => "the database of the views cannot be reached",
+            Self::Log => "the event log cannot be reached",
             Self::View => "no projector has made the view of this release yet",
         };
         Problem::retry_after(Kind::NotReady, format!("Not ready yet: {state}."), 1)
@@ -74,6 +77,8 @@ mod tests {
         readiness.set_ready(Part::ViewStore);
         assert!(readiness.check().is_err());
         readiness.set_ready(Part::View);
+        assert!(readiness.check().is_err());
+        readiness.set_ready(Part::Log);
         assert!(readiness.check().is_ok());
         assert!(Readiness::waiting_for(&[]).check().is_ok());
     }

@@ -155,7 +155,7 @@ async fn a_refused_create_leaves_no_trace_in_the_log() {
     let keyed = json!({ "name": "Keyed", "type": "custom" });
     create(&alice, &keyed).header("idempotency-key", "k").send().await.expect(201);
     alice.delete(&format!("/api/integrations/{ID}")).await.expect(204);
-    let before = log::rows(&server.data_dir());
+    let before = server.rows();
     let other = json!({ "name": "Other", "type": "custom", "clientSecret": "s" });
     let with_id = json!({ "name": "Other", "type": "custom", "clientSecret": "s", "id": ID });
     create(&alice, &with_id).send().await.expect_problem(409, "id-taken");
@@ -164,7 +164,7 @@ async fn a_refused_create_leaves_no_trace_in_the_log() {
     create(&alice, &invalid).send().await.expect_problem(422, "invalid");
     create(&server.bob(), &other).send().await.expect_problem(403, "not-permitted");
     create(&server.anonymous(), &other).send().await.expect_problem(401, "unauthenticated");
-    assert_eq!(log::rows(&server.data_dir()), before);
+    assert_eq!(server.rows(), before);
     assert_eq!(conflicts(&server).await, "0", "an id is looked up before a slug or a key is made for it");
     let done = create(&alice, &other).send().await.expect(201);
     assert_eq!(done.json()["slug"], "other", "no slug was burnt");

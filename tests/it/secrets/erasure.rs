@@ -13,7 +13,7 @@ use crate::{
 
 /// The ciphertext of an integration's wrapped data key, as the log holds it.
 fn wrapped_key(server: &Server, created: &Created) -> String {
-    let rows = log::rows(&server.data_dir());
+    let rows = server.rows();
     let key = rows.iter().find(|row| row.of("key").is_some_and(|(_, id)| id == created.id)).unwrap();
     let ciphertext = key.json()["wrapped"]["ciphertext"].as_str().unwrap().to_owned();
     assert!(ciphertext.len() >= 40);
@@ -27,7 +27,7 @@ async fn gone_from_disk(server: &Server, what: &str, bytes: &[u8]) {
 /// Checks that the key stream is tombstoned, and holds nothing else.
 #[track_caller]
 fn check_tombstoned(server: &Server, stream: &str) {
-    let rows = log::rows(&server.data_dir());
+    let rows = server.rows();
     let types: Vec<_> = rows.iter().filter(|row| row.stream == stream).map(|row| row.event_type.as_str()).collect();
     assert_eq!(types, [log::TOMBSTONE], "{stream}");
 }
@@ -58,7 +58,7 @@ async fn a_key_that_was_made_by_an_update_is_destroyed_like_any_other() {
     let server = Server::start().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Bare", "type": "custom" })).await;
-    let rows = log::rows(&server.data_dir());
+    let rows = server.rows();
     assert!(rows.iter().all(|row| row.of("key").is_none()), "without a secret there is no key");
     alice.put(&created.path(""), json!({ "apiKey": "k" })).await.expect(200);
     let wrapped = wrapped_key(&server, &created);

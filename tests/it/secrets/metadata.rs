@@ -11,7 +11,7 @@ const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// The metadata of the last event of an integration.
 fn last(server: &Server, created: &Created) -> Value {
-    let rows = log::rows(&server.data_dir());
+    let rows = server.rows();
     log::of_integration(&rows, &created.id).last().unwrap().metadata()
 }
 
@@ -80,7 +80,7 @@ async fn the_fingerprint_of_a_create_tells_nothing_of_its_secrets() {
         let body = json!({ "name": "Slack", "type": "slack", "clientSecret": secret });
         let request = alice.request("POST", "/api/integrations").header("idempotency-key", key).json(&body);
         let id = request.send().await.expect(201).json()["id"].as_str().unwrap().to_owned();
-        let rows = log::rows(&server.data_dir());
+        let rows = server.rows();
         log::of_integration(&rows, &id)[0].metadata()["fingerprint"].clone()
     };
     let (one, same) = (fingerprint("1", Some("a")).await, fingerprint("2", Some("a")).await);

@@ -7,7 +7,6 @@ use tokio::task::JoinSet;
 
 use crate::{
     harness::{Client, Server},
-    log,
     process::eventually,
 };
 
@@ -69,7 +68,7 @@ async fn appends_the_position_of_the_log_and_the_lag_of_the_views_are_told() {
     alice.put(&created.path(""), json!({ "description": "d" })).await.expect(200);
     let text = metrics(&server).await;
     assert_eq!(number(&text, "integrations_appends_total"), 2.0, "a command is one append, and no change is none");
-    let last = log::rows(&server.data_dir()).last().unwrap().position;
+    let last = server.rows().last().unwrap().position;
     assert_eq!(number(&text, "integrations_log_position").to_string(), last.to_string());
     eventually("the views have caught up", async || {
         number(&metrics(&server).await, "integrations_projection_lag") == 0.0

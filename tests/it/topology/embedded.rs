@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::harness::Process;
+use super::{
+    harness::Process,
+    log::{self, Row},
+};
 
 /// Whether one process answers everything: what each counts by itself is then what there is.
 pub(crate) const IS_ONE_PROCESS: bool = true;
@@ -22,6 +25,11 @@ impl Topology {
     /// Where it is reached.
     pub(crate) fn url(&self) -> String {
         self.service.url()
+    }
+
+    /// Every row of the log, in the order of positions.
+    pub(crate) fn rows(&self, data_dir: &Path) -> Vec<Row> {
+        log::rows(data_dir)
     }
 
     /// Everything that must be ready.

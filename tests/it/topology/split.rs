@@ -9,7 +9,10 @@ use std::{
 
 use servers::{haproxy::Haproxy, postgres::Postgres};
 
-use super::harness::Process;
+use super::{
+    harness::Process,
+    log::{self, Row},
+};
 
 /// What begins an option that names a database.
 pub(crate) const DATABASE: &str = "database=";
@@ -65,6 +68,11 @@ impl Topology {
     /// Where they are reached.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.proxy.address)
+    }
+
+    /// Every row of the log, in the order of positions.
+    pub(crate) fn rows(&self, data_dir: &Path) -> Vec<Row> {
+        log::rows(data_dir)
     }
 
     /// Everything that must be ready.
