@@ -206,6 +206,9 @@ pub(crate) struct Command {
 pub(crate) struct Projector {
     #[command(flatten)]
     pub(crate) log: Log,
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    pub(crate) kafka: Kafka,
     /// Where to listen, for health and metrics only
     #[arg(long, env = "INTEGRATIONS_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:8083")]
     pub(crate) listen: SocketAddr,

@@ -27,16 +27,25 @@ use web::{
 
 use crate::service::Service;
 
-/// How far the log is published on Kafka.
+/// What becomes of the log on Kafka.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Published {
     pub(crate) state: &'static str,
+    /// Unknown to a process whose turn it is not.
+    pub(crate) reached: Option<Reached>,
+}
+
+/// How far the log is published.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reached {
     pub(crate) position: Position,
     pub(crate) held_back: usize,
 }
 
 /// The state of a publisher with which all is well.
 const PUBLISHING: &str = "publishing";
+/// The state of one that would take over.
+pub(crate) const STANDING_BY: &str = "standing by";
 
 /// Tells how far the log is published, where it is.
 pub(crate) type Publishing = Option<Arc<dyn Fn() -> Published + Send + Sync>>;
@@ -153,11 +162,14 @@ fn ready(root: &Root) -> String {
     }
     if let Some(published) = root.publishing.as_ref().map(|published| published()) {
         if published.state != PUBLISHING {
-            let behind = root.store.head().borrow().get().saturating_sub(published.position.get());
-            text.push_str(&format!(", Kafka: {}, {behind} positions behind", published.state));
+            text.push_str(&format!(", Kafka: {}", published.state));
+            if let Some(reached) = published.reached {
+                let behind = root.store.head().borrow().get().saturating_sub(reached.position.get());
+                text.push_str(&format!(", {behind} positions behind"));
+            }
         }
-        if published.held_back > 0 {
-            text.push_str(&format!(", streams held back from Kafka: {}", published.held_back));
+        if let Some(reached) = published.reached.filter(|reached| reached.held_back > 0) {
+            text.push_str(&format!(", streams held back from Kafka: {}", reached.held_back));
         }
     }
     text + "\n"
@@ -175,8 +187,9 @@ async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
         root.metrics.projection_lag.set(head.saturating_sub(views.checkpoint().borrow().get()));
     }
     if let Some(published) = root.publishing.as_ref().map(|published| published()) {
-        let lag = head.saturating_sub(published.position.get());
-        root.metrics.kafka.tell(published.state == PUBLISHING, lag, published.held_back as u64);
+        let lag = published.reached.map(|reached| head.saturating_sub(reached.position.get()));
+        let held_back = published.reached.map(|reached| reached.held_back as u64);
+        root.metrics.kafka.tell(published.state == PUBLISHING, published.state == STANDING_BY, lag, held_back);
     }
     root.metrics.parked_streams.set(root.parked() as u64);
     root.metrics.requests_in_flight.set(i64::try_from(root.load.in_flight()).unwrap_or(i64::MAX));

@@ -98,7 +98,7 @@ async fn rebuild(effort: Effort, postgres: &Postgres, store: &dyn EventStore) {
         let [generation] = generations.as_slice() else { panic!("{generations:?}") };
         let table = format!("view_integrations_v{}_g{}", generation.version, generation.generation);
         let (rows, copy) = copy(&url, &table).await;
-        assert_eq!(rows as i64, generation.documents);
+        assert_eq!(rows, generation.documents as f64);
         filled.push(rows / seconds);
         ratios.push(copy / seconds);
     }
@@ -109,7 +109,7 @@ async fn rebuild(effort: Effort, postgres: &Postgres, store: &dyn EventStore) {
 /// Seconds that COPY needs for the rows of a table into another one like it, and how many there are.
 async fn copy(url: &str, table: &str) -> (f64, f64) {
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
+    let connection = tokio::task::JoinSet::from_iter([connection]);
     let rows = client.query(&format!("SELECT tenant, key, document FROM {table}"), &[]).await.unwrap();
     let rows: Vec<(String, String, String)> = rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
     client.batch_execute(&format!("CREATE TABLE bare (LIKE {table} INCLUDING ALL)")).await.unwrap();
@@ -117,7 +117,7 @@ async fn copy(url: &str, table: &str) -> (f64, f64) {
     copy_in(&mut client, &rows).await;
     let seconds = started.elapsed().as_secs_f64();
     drop(client);
-    connection.await.unwrap().unwrap();
+    connection.join_all().await.into_iter().for_each(Result::unwrap);
     (rows.len() as f64, seconds)
 }
 

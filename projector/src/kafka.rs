@@ -8,7 +8,12 @@
 //! An event that this release cannot read holds back its own stream and nothing else. Kafka keeps in mind where, with
 //! the position; a session of a release that can read it publishes what was held back before it goes on.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use events::{
     backoff::Backoff,
@@ -137,7 +142,8 @@ pub struct Status {
     pub held_back: usize,
 }
 
-/// Publishes until `stop` is done, and waits for a batch that is on its way then. Heals by itself what heals.
+/// Publishes until `stop` is done, and waits for what is on its way then and for the thread that speaks to Kafka: nothing
+/// of this publisher is left when it returns. Heals by itself what heals.
 ///
 /// # Errors
 /// What somebody has to look at: [`Error::Fenced`], [`Error::Topic`], [`Error::AnotherLog`], [`Error::Checkpoint`], a
@@ -153,18 +159,10 @@ pub async fn run(
     let mut told = String::new();
     loop {
         let before = status.borrow().published;
-        let error = tokio::select! {
-            opened = Session::open(settings) => match opened {
-                Ok(session) => {
-                    let publisher = Publisher::new(Arc::clone(&events), session, status);
-                    match publisher.run(stop.as_mut()).await {
-                        Ended::Stopped => return Ok(()),
-                        Ended::Failed(error) => error,
-                    }
-                }
-                Err(error) => error,
-            },
-            () = &mut stop => return Ok(()),
+        let error = match run_session(&events, settings, status, stop.as_mut()).await {
+            // What failed at the last moment, and would heal, the next publisher makes good.
+            Ended::Stopped(last) => return last.or_else(|error| if error.heals() { Ok(()) } else { Err(error) }),
+            Ended::Failed(error) => error,
         };
         if !error.heals() {
             status.send_modify(|status| status.state = State::Ended);
@@ -181,6 +179,26 @@ pub async fn run(
             () = &mut stop => return Ok(()),
         }
     }
+}
+
+/// One session, from the fence to the end of its thread.
+async fn run_session(
+    events: &Arc<dyn EventStore>,
+    settings: &Settings,
+    status: &watch::Sender<Status>,
+    mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Ended {
+    let (opening, thread) = Session::begin(settings);
+    let ended = tokio::select! {
+        opened = opening => match opened {
+            Ok(session) => Publisher::new(Arc::clone(events), session, status).run(stop).await,
+            Err(error) => Ended::Failed(error),
+        },
+        () = &mut stop => Ended::Stopped(Ok(())),
+    };
+    // A call of it that comes late would fence the next session, here or in another process.
+    thread.ended().await;
+    ended
 }
 
 /// Says why publishing has stopped, once for as long as it is the same.

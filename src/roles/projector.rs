@@ -1,5 +1,5 @@
-//! `integrations projector`: makes views of the log in PostgreSQL. Of many that run, one has the lease and works; the
-//! others stand by.
+//! `integrations projector`: makes views of the log in PostgreSQL, and publishes it to Kafka. Of many that run, one has
+//! the lease for each of the two and works; the others stand by.
 
 use std::{
     path::Path,
@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// How long a projector that says nothing keeps its lease.
-const LEASE: Duration = Duration::from_secs(5);
+pub(crate) const LEASE: Duration = Duration::from_secs(5);
 /// How often one that stands by looks whether it may work, and how long what is away is left alone.
-const TRY_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const TRY_EVERY: Duration = Duration::from_secs(1);
 /// How long it takes to look for the live generation after one was not that any more.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// How often the rows of documents that were deleted long ago are removed.
@@ -44,6 +44,8 @@ pub(crate) fn run(options: &cli::Projector, data_dir: &Path) -> Result<(), Failu
 }
 
 async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Failure> {
+    #[cfg(feature = "kafka")]
+    let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
     let service = Service::new(&options.http, &[Part::ViewStore, Part::Views])?;
     let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
     let store = log::follow(&options.log, data_dir)?;
@@ -52,6 +54,13 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
     let progress = Arc::new(Fed::default());
     let views: Arc<dyn Views<Integrations>> = progress.clone();
     let root = Root::of(&service, &store, Some(views));
+    #[cfg(feature = "kafka")]
+    let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
+    #[cfg(feature = "kafka")]
+    if let Some(publisher) = publisher {
+        let publishing = publisher.run_in_turns(database.clone(), Arc::clone(&store), service.stop.clone());
+        service.tasks.spawn(publishing);
+    }
     service.answer(&options.http, listeners, None, root, OpenApiRouter::new());
     let (readiness, ended) = (Arc::clone(&service.readiness), service.ended());
     let feeder = Feeder { store: Arc::clone(&store), database, progress, readiness };

@@ -65,24 +65,28 @@ pub struct Metrics {
 
 /// How the log is published on Kafka: not shown before it is told.
 #[derive(Debug, Clone, Default)]
-pub struct KafkaMetrics(Arc<Mutex<Option<[u64; 3]>>>);
+pub struct KafkaMetrics(Arc<Mutex<[Option<u64>; 4]>>);
 
 impl KafkaMetrics {
-    /// Tells whether it is being published, how many positions are not yet, and how many streams are held back.
-    pub fn tell(&self, is_publishing: bool, lag: u64, held_back: u64) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some([is_publishing.into(), lag, held_back]);
+    /// Tells whether this process publishes it, and whether another does that this one would take over from; and, as far
+    /// as this process knows, how many positions are not published yet, and how many streams are held back.
+    pub fn tell(&self, is_publishing: bool, is_standing_by: bool, lag: Option<u64>, held_back: Option<u64>) {
+        let told = [Some(is_publishing.into()), Some(is_standing_by.into()), lag, held_back];
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = told;
     }
 }
 
 impl Collector for KafkaMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        const DESCRIBED: [(&str, &str); 3] = [
-            ("kafka_publishing", "Whether the log is being published on Kafka"),
+        const DESCRIBED: [(&str, &str); 4] = [
+            ("kafka_publishing", "Whether the log is being published on Kafka by this process"),
+            ("kafka_standing_by", "Whether another process publishes on Kafka, and this one would take over"),
             ("kafka_lag", "Positions of the log that are not published on Kafka yet"),
             ("kafka_held_back_streams", "Streams that are not published on Kafka from an event on"),
         ];
         let told = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for ((name, help), value) in DESCRIBED.into_iter().zip(told.into_iter().flatten()) {
+        for ((name, help), value) in DESCRIBED.into_iter().zip(told) {
+            let Some(value) = value else { continue };
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
         }

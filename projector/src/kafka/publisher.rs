@@ -31,7 +31,8 @@ const IDLE_POSITIONS: u64 = 1_000;
 
 /// Why a session has ended.
 pub(super) enum Ended {
-    Stopped,
+    /// It was told to; with what became of the last batch.
+    Stopped(Result<(), Error>),
     Failed(Error),
 }
 
@@ -68,8 +69,16 @@ impl<'a> Publisher<'a> {
             },
             () = &mut stop => {}
         }
-        self.session.close().await;
-        Ended::Stopped
+        Ended::Stopped(self.finish().await)
+    }
+
+    /// Waits for what is on its way: it may come to be, or be refused because another publisher has taken over.
+    async fn finish(&mut self) -> Result<(), Error> {
+        if self.on_its_way.is_some() {
+            let outcome = outcome_of(&mut self.on_its_way).await;
+            self.settle(outcome)?;
+        }
+        Ok(())
     }
 
     async fn publish(&mut self) -> Result<std::convert::Infallible, Error> {

@@ -23,8 +23,6 @@ use super::{
     topics,
 };
 
-/// How long the last transaction and the end of the producer may take.
-const CLOSE_MAX: Duration = Duration::from_secs(5);
 /// How long an abort may take, which the next session does too.
 const ABORT_MAX: Duration = Duration::from_secs(2);
 /// How long the queue of records is given to become shorter.
@@ -42,35 +40,40 @@ struct Transaction {
 #[derive(Debug)]
 pub(super) struct Session {
     transactions: mpsc::Sender<Transaction>,
-    /// Closed when the thread has ended.
-    thread: oneshot::Receiver<()>,
     pub(super) checkpoints: Checkpoints,
     pub(super) keys: Keys,
 }
 
+/// A session's thread, which outlives the session for as long as a call takes.
+#[derive(Debug)]
+pub(super) struct Thread(oneshot::Receiver<()>);
+
+impl Thread {
+    /// Waits until no code of the library runs any more.
+    pub(super) async fn ended(self) {
+        // Nothing is ever sent: the sender goes with the thread.
+        let _ = self.0.await;
+    }
+}
+
 impl Session {
-    /// Fences whoever published before, and reads how far he came.
-    pub(super) async fn open(settings: &Settings) -> Result<Self, Error> {
+    /// Begins one, on a thread of its own: fences whoever published before, and reads how far he came.
+    pub(super) fn begin(settings: &Settings) -> (impl Future<Output = Result<Self, Error>> + use<>, Thread) {
         let (transactions, waiting) = mpsc::channel(1);
         let (opened, is_open) = oneshot::channel();
         let (settings, runtime, keys) = (settings.clone(), Handle::current(), Keys::of(settings));
-        let thread = std::thread::Builder::new().name("kafka".to_owned());
         let (alive, ended) = oneshot::channel();
         let work = move || {
             work(&settings, &runtime, opened, waiting);
             drop(alive);
         };
-        thread.spawn(work).map_err(|_| Error::Thread)?;
-        let checkpoints = is_open.await.map_err(|_| Error::Thread)??;
-        Ok(Self { transactions, thread: ended, checkpoints, keys })
-    }
-
-    /// Ends it, and waits for the thread, so that no code of the library runs while the process ends.
-    pub(super) async fn close(self) {
-        let Self { transactions, thread, .. } = self;
-        drop(transactions);
-        // Whatever becomes of what it was doing, the next session reads it.
-        let _ = tokio::time::timeout(CLOSE_MAX, thread).await;
+        // Where there can be no thread, its end of each channel is dropped, which tells it.
+        let _ = std::thread::Builder::new().name("kafka".to_owned()).spawn(work);
+        let session = async move {
+            let checkpoints = is_open.await.map_err(|_| Error::Thread)??;
+            Ok(Self { transactions, checkpoints, keys })
+        };
+        (session, Thread(ended))
     }
 
     /// Writes records in one transaction.
@@ -88,7 +91,12 @@ fn work(
     opened: oneshot::Sender<Result<Checkpoints, Error>>,
     mut waiting: mpsc::Receiver<Transaction>,
 ) {
-    let (producer, checkpoints) = match open(settings, runtime) {
+    let topics_are_there = topics::ensure(settings, runtime);
+    // Nobody is fenced for a session that is not wanted any more.
+    if opened.is_closed() {
+        return;
+    }
+    let (producer, checkpoints) = match topics_are_there.and_then(|()| open(settings)) {
         Ok(open) => open,
         Err(error) => {
             // Nobody may be waiting any more.
@@ -110,8 +118,7 @@ fn work(
     }
 }
 
-fn open(settings: &Settings, runtime: &Handle) -> Result<(BaseProducer<Context>, Checkpoints), Error> {
-    topics::ensure(settings, runtime)?;
+fn open(settings: &Settings) -> Result<(BaseProducer<Context>, Checkpoints), Error> {
     let producer = client::producer(settings).map_err(Error::kafka("connect"))?;
     // From here on nobody else's transaction commits; what he had begun is ended before this returns.
     producer.init_transactions(call_max(settings)).map_err(Error::kafka("begin a session"))?;

@@ -107,6 +107,12 @@ impl Settings {
         &self.bootstrap_servers
     }
 
+    /// What the names of the topics begin with.
+    #[must_use]
+    pub fn topic_prefix(&self) -> &str {
+        &self.topic_prefix
+    }
+
     /// The topic of the events.
     #[must_use]
     pub fn events_topic(&self) -> String {

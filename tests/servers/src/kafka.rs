@@ -122,6 +122,32 @@ impl Broker {
         }
     }
 
+    /// Which producer wrote each batch of records, by its id and epoch: for each partition of a topic, in the order of its
+    /// file.
+    #[must_use]
+    pub fn producers(&self, topic: &str) -> Vec<Vec<(i64, i64)>> {
+        let partitions = std::fs::read_dir(self.directory.join("data")).unwrap().map(|entry| entry.unwrap().path());
+        let is_of_topic = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.rsplit_once('-'));
+            name.is_some_and(|(of, partition)| of == topic && partition.parse::<u32>().is_ok())
+        };
+        partitions.filter(is_of_topic).map(|partition| self.producers_of(&partition)).collect()
+    }
+
+    fn producers_of(&self, partition: &Path) -> Vec<(i64, i64)> {
+        let segments = std::fs::read_dir(partition).unwrap().map(|entry| entry.unwrap().path());
+        let mut segments: Vec<_> = segments.filter(|path| path.extension().is_some_and(|is| is == "log")).collect();
+        segments.sort();
+        let names: Vec<_> = segments.iter().map(|path| path.to_str().unwrap()).collect();
+        let dump =
+            java(&self.directory).args(["kafka.tools.DumpLogSegments", "--files", &names.join(",")]).output().unwrap();
+        assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+        let text = String::from_utf8(dump.stdout).unwrap();
+        // What the broker wrote itself are markers of transactions.
+        let batches = text.lines().filter(|line| line.contains("isControl: false"));
+        batches.map(|line| (number(line, "producerId: "), number(line, "producerEpoch: "))).collect()
+    }
+
     fn log(&self) -> String {
         std::fs::read_to_string(self.directory.join("out.log")).unwrap_or_default()
     }
@@ -136,6 +162,10 @@ impl Drop for Broker {
         // The shell has done it, unless the broker was stopped.
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+fn number(line: &str, name: &str) -> i64 {
+    line.split_once(name).unwrap().1.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 fn is_alive(process: u32) -> bool {

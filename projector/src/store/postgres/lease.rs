@@ -49,7 +49,9 @@ impl Lease {
         let mut renewed = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(self.ttl / 3).await;
-            match self.renew().await {
+            // A database that takes the question and does not answer is away as well.
+            let answer = tokio::time::timeout(self.ttl / 3, self.renew()).await;
+            match answer.unwrap_or_else(|late| Err(Error::Unavailable(late.into()))) {
                 Ok(()) => renewed = tokio::time::Instant::now(),
                 Err(Error::Unavailable(_)) if renewed.elapsed() < self.ttl => {}
                 Err(error) => return error,

@@ -1,0 +1,131 @@
+//! The roles as processes of their own on one log: command, query, and projectors, some of which publish.
+
+use std::time::{Duration, Instant};
+
+use servers::postgres::Postgres;
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+use uuid::Uuid;
+
+use super::process::{Process, eventually};
+
+/// What runs.
+pub(crate) struct Roles {
+    pub(crate) command: Process,
+    pub(crate) query: Process,
+    pub(crate) projectors: Vec<Process>,
+    /// What the topics' names begin with.
+    pub(crate) prefix: String,
+    pub(crate) directory: TempDir,
+    brokers: String,
+    database: String,
+}
+
+/// Whoever has a lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    /// Which of the projectors.
+    pub(crate) projector: usize,
+    pub(crate) epoch: i64,
+}
+
+impl Roles {
+    /// Starts command and query.
+    pub(crate) async fn start(postgres: &Postgres, brokers: &str) -> Self {
+        let (directory, database) = (tempfile::tempdir().unwrap(), postgres.database());
+        let command = Process::start(directory.path(), &["command"]);
+        command.wait_until_ready().await;
+        let query = Process::start(directory.path(), &["query", "--views", &database]);
+        let (prefix, brokers) = (format!("roles-{}", Uuid::new_v4()), brokers.to_owned());
+        Self { command, query, projectors: Vec::new(), prefix, directory, brokers, database }
+    }
+
+    /// Starts a projector that does not publish, and waits until it feeds the view.
+    pub(crate) async fn add_feeder(&mut self) {
+        self.projectors.push(Process::start(self.directory.path(), &["projector", "--views", &self.database]));
+        self.query.wait_until_ready().await;
+    }
+
+    /// Starts a projector that may publish.
+    pub(crate) fn add_publisher(&mut self, options: &[&str]) {
+        let always = ["projector", "--views", &self.database, "--kafka", &self.brokers];
+        let prefix = ["--kafka-topic-prefix", &self.prefix];
+        let projector = Process::start(self.directory.path(), &[&always[..], &prefix, options].concat());
+        self.projectors.push(projector);
+    }
+
+    /// A connection to the views' database.
+    pub(crate) async fn connect(&self) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = tokio_postgres::connect(&self.database, NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Who has a lease; none when nobody has, or the database is away.
+    async fn holder(&self, lease: &str) -> Option<Holder> {
+        let sql = "SELECT epoch, holder FROM leases WHERE name LIKE $1 AND expires_at > clock_timestamp()";
+        let row = self.connect().await.ok()?.query_opt(sql, &[&lease]).await.ok()??;
+        let process: u32 = row.get::<_, &str>(1).strip_prefix("process ")?.parse().unwrap();
+        let projector = self.projectors.iter().position(|projector| projector.id() == process)?;
+        Some(Holder { projector, epoch: row.get(0) })
+    }
+
+    /// Who has the lease to publish.
+    pub(crate) async fn publisher(&self) -> Option<Holder> {
+        self.holder(&format!("publisher {}", self.prefix)).await
+    }
+
+    /// Who has the lease to feed the view.
+    pub(crate) async fn feeder(&self) -> Option<Holder> {
+        self.holder("view integrations version %").await
+    }
+
+    /// Waits until somebody publishes whose turn came later than an epoch, and answers who.
+    pub(crate) async fn publisher_after(&self, epoch: i64) -> Holder {
+        let publishes = async || {
+            let holder = self.publisher().await.filter(|holder| holder.epoch > epoch)?;
+            self.projectors[holder.projector].api.metrics().await.is("kafka_publishing").then_some(holder)
+        };
+        eventually(async || publishes().await.is_some(), async || self.logs()).await;
+        publishes().await.expect("it goes on publishing")
+    }
+
+    /// The last position of the log.
+    pub(crate) async fn head(&self) -> u64 {
+        self.command.wait_until_ready().await;
+        self.command.api.metrics().await.value("log_position").unwrap()
+    }
+
+    /// Waits until what the log has up to a position is shown.
+    pub(crate) async fn shown(&self, position: u64) {
+        let is_shown = async || self.query.api.metrics().await.reached("projection_lag") >= Some(position);
+        eventually(is_shown, async || self.logs()).await;
+    }
+
+    /// Waits until what the log has up to a position is published.
+    pub(crate) async fn published(&self, position: u64) {
+        let is_published = async || {
+            for projector in &self.projectors {
+                let metrics = projector.api.metrics().await;
+                if metrics.is("kafka_publishing") && metrics.reached("kafka_lag") >= Some(position) {
+                    return true;
+                }
+            }
+            false
+        };
+        eventually(is_published, async || self.logs()).await;
+    }
+
+    /// Waits until what the log has by now is shown and published, and answers how long that took.
+    pub(crate) async fn healed(&self) -> Duration {
+        let started = Instant::now();
+        let head = self.head().await;
+        tokio::join!(self.shown(head), self.published(head));
+        started.elapsed()
+    }
+
+    fn logs(&self) -> String {
+        let all = self.projectors.iter().chain([&self.command, &self.query]);
+        all.map(|process| format!("{}:\n{}", process.api.url, process.log())).collect()
+    }
+}
