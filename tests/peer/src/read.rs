@@ -30,7 +30,9 @@ pub(crate) fn read(state: &Arc<State>, options: &Options, n: u64) -> Result<Answ
         Some(StreamOption::Stream(stream)) => {
             let name = stream_name(stream.stream_identifier.clone())?;
             let is_told = options.control_option.is_some_and(|option| option.compatibility >= 1);
-            match state.log().find(&name) {
+            // One look at the log: a tombstone must not come between.
+            let log = state.log();
+            match log.find(&name) {
                 Found::Deleted => return Err(stream_deleted(&name)),
                 Found::NotFound => {
                     let missing = StreamNotFound { stream_identifier: Some(identifier(&name)) };
@@ -38,7 +40,7 @@ pub(crate) fn read(state: &Arc<State>, options: &Options, n: u64) -> Result<Answ
                 }
                 Found::Revisions(..) => {}
             }
-            let (events, last) = of_stream(&state.log(), &name, stream, is_backwards, n);
+            let (events, last) = of_stream(&log, &name, stream, is_backwards, n);
             (events, is_told.then_some(Content::LastStreamPosition(last)))
         }
         Some(StreamOption::All(all)) => {
