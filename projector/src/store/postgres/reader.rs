@@ -5,7 +5,7 @@ use std::{fmt, hash::BuildHasher as _, sync::Arc};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{Client, GenericClient};
 use events::{
     ids::{Position, Revision, TenantId},
     integration::LastEvent,
@@ -31,7 +31,8 @@ use crate::view::View;
 const LOADS: usize = 64;
 /// What a document takes in memory, by the bytes of its JSON.
 const BYTES_PER_JSON_BYTE: usize = 3;
-/// How often a load that was overtaken is tried again.
+/// How often a load is tried while refreshes go on, which may overtake it, and how often at all.
+const TRIES_BESIDE_REFRESHES: u32 = 2;
 const TRIES: u32 = 8;
 
 /// What a refresh found.
@@ -96,22 +97,44 @@ impl<V: View> PostgresReader<V> {
     /// Loads a tenant, unless a refresh overtook that.
     async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Held<V>>>, Error> {
         let mut client = self.database.client().await?;
-        let transaction =
-            client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
-        let generation = Generation::live::<V>(&transaction).await?;
-        let generation = generation.ok_or_else(|| Error::Unavailable("there is no view of this version yet".into()))?;
-        let held = Arc::new(read_tenant::<V>(&transaction, &generation, tenant).await?);
-        transaction.commit().await?;
+        let (generation, held) = read_live(&mut client, tenant).await?;
         let shown = self.shown.lock().await;
-        let is_overtaken = shown
-            .as_ref()
-            .is_none_or(|shown| shown.generation.id != generation.id || held.written < shown.generation.writes);
-        if is_overtaken {
-            return Ok(None);
-        }
-        self.tenants.insert(tenant.clone(), Arc::clone(&held));
-        Ok(Some(held))
+        Ok(self.hold(shown.as_ref(), &generation, tenant, held))
     }
+
+    /// Loads a tenant while refreshes wait, so that none overtakes it: only another generation can be in the way.
+    async fn load_before_refreshes(&self, tenant: &TenantId) -> Result<Option<Arc<Held<V>>>, Error> {
+        // The connection comes first: whoever has one and waits for the lock does not keep this from its own.
+        let mut client = self.database.client().await?;
+        let shown = self.shown.lock().await;
+        let (generation, held) = read_live(&mut client, tenant).await?;
+        Ok(self.hold(shown.as_ref(), &generation, tenant, held))
+    }
+
+    /// Holds what was loaded, unless what is shown is of another generation or newer.
+    fn hold(
+        &self,
+        shown: Option<&Shown>,
+        generation: &Generation,
+        tenant: &TenantId,
+        held: Held<V>,
+    ) -> Option<Arc<Held<V>>> {
+        shown.filter(|shown| shown.generation.id == generation.id && shown.generation.writes <= held.written)?;
+        let held = Arc::new(held);
+        self.tenants.insert(tenant.clone(), Arc::clone(&held));
+        Some(held)
+    }
+}
+
+/// A tenant as the live generation has it.
+async fn read_live<V: View>(client: &mut Client, tenant: &TenantId) -> Result<(Generation, Held<V>), Error> {
+    let transaction =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
+    let generation = Generation::live::<V>(&transaction).await?;
+    let generation = generation.ok_or_else(|| Error::Unavailable("there is no view of this version yet".into()))?;
+    let held = read_tenant::<V>(&transaction, &generation, tenant).await?;
+    transaction.commit().await?;
+    Ok((generation, held))
 }
 
 async fn read_tenant<V: View>(
@@ -190,16 +213,21 @@ impl<V: View> ReadViews<V> for PostgresReader<V> {
     async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot<V>>, Error> {
         let load = usize::try_from(self.hasher.hash_one(tenant)).unwrap_or(0) % LOADS;
         let _turn = self.loads[load].lock().await;
-        for _ in 0..TRIES {
+        for tried in 0..TRIES {
             if let Some(held) = self.held(tenant) {
                 return Ok(held);
             }
-            if let Some(held) = self.load(tenant).await? {
+            let loaded = if tried < TRIES_BESIDE_REFRESHES {
+                self.load(tenant).await?
+            } else {
+                self.load_before_refreshes(tenant).await?
+            };
+            if let Some(held) = loaded {
                 return Ok(Arc::clone(&held.snapshot));
             }
             // The refresh that overtook it has another state to show, or will have.
             self.refresh().await?;
         }
-        Err(Error::Unavailable("a tenant changes faster than it can be loaded".into()))
+        Err(Error::Unavailable("the view is replaced faster than it can be loaded".into()))
     }
 }
