@@ -14,7 +14,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use servers::{kafka::Broker, postgres::Postgres};
 
-use super::{load::Load, process::Process, reader::check_topics, roles::Roles};
+use super::{
+    load::Load,
+    process::Process,
+    reader::check_topics,
+    roles::{Holder, Roles},
+};
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
 
@@ -36,14 +41,20 @@ async fn kafka_of(process: &Process) -> [Option<u64>; 4] {
     ["publishing", "standing_by", "lag", "held_back_streams"].map(|name| metrics.value(&format!("kafka_{name}")))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn one_publishes_another_may_feed_the_view_and_whoever_stands_by_says_so_and_takes_over() {
+/// A projector that feeds the view, one that publishes, and one that stands by.
+async fn roles_with_two_publishers() -> (Roles, Holder) {
     let mut roles = Roles::start(&POSTGRES, &Broker::shared().address()).await;
     roles.add_feeder().await;
     roles.add_publisher(&[]);
     let first = roles.publisher_after(0).await;
     roles.add_publisher(&[]);
     roles.projectors[2].wait_until_ready().await;
+    (roles, first)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_publishes_another_may_feed_the_view_and_whoever_stands_by_says_so_and_takes_over() {
+    let (mut roles, first) = roles_with_two_publishers().await;
     assert_eq!(first.projector, 1);
     assert_eq!(roles.feeder().await.unwrap().projector, 0, "feeding and publishing are leases of their own");
     create(&roles).await;
@@ -71,12 +82,7 @@ async fn one_publishes_another_may_feed_the_view_and_whoever_stands_by_says_so_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_that_wakes_up_after_another_took_its_lease_is_refused_by_kafka_and_writes_nothing() {
-    let mut roles = Roles::start(&POSTGRES, &Broker::shared().address()).await;
-    roles.add_feeder().await;
-    roles.add_publisher(&[]);
-    let first = roles.publisher_after(0).await;
-    roles.add_publisher(&[]);
-    roles.projectors[2].wait_until_ready().await;
+    let (roles, first) = roles_with_two_publishers().await;
     let load = Load::start(&roles.command.api, 100);
     load.reach(50).await;
     roles.projectors[first.projector].signal("STOP");
