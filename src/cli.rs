@@ -81,15 +81,21 @@ pub(crate) struct Provider {
 #[cfg(feature = "eventstoredb")]
 #[derive(Debug, Args)]
 pub(crate) struct Log {
+    #[cfg(feature = "eventstoredb")]
     /// Keep the log on EventStoreDB or KurrentDB: its connection string, esdb://… or esdb+discover://…
     #[arg(long, env = "INTEGRATIONS_EVENT_STORE", value_name = "URL", hide_env_values = true)]
-    pub(crate) event_store: Option<String>,
+    event_store: Option<String>,
 }
 
-/// Where the log is: in the data directory.
-#[cfg(not(feature = "eventstoredb"))]
-#[derive(Debug, Args)]
-pub(crate) struct Log {}
+impl Log {
+    /// The connection string of the server that has it.
+    pub(crate) fn server(&self) -> Option<&str> {
+        #[cfg(feature = "eventstoredb")]
+        return self.event_store.as_deref();
+        #[cfg(not(feature = "eventstoredb"))]
+        None
+    }
+}
 
 /// Options of the change feed on Kafka.
 #[cfg(feature = "kafka")]

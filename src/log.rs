@@ -29,25 +29,17 @@ pub(crate) fn follow(options: &cli::Log, data_dir: &Path) -> Result<Arc<dyn Even
 
 /// Refuses a verb that works on the file of an embedded log: what it found there would not be the log.
 pub(crate) fn embedded_only(options: &cli::Log, verb: &str) -> Result<(), Failure> {
-    match on_server_named(options) {
-        false => Ok(()),
-        true => Err(Failure::Configuration(anyhow!("{verb} works on a log in the data directory, not on a server's"))),
+    match options.server() {
+        None => Ok(()),
+        Some(_) => {
+            Err(Failure::Configuration(anyhow!("{verb} works on a log in the data directory, not on a server's")))
+        }
     }
 }
 
 #[cfg(feature = "eventstoredb")]
-fn on_server_named(options: &cli::Log) -> bool {
-    options.event_store.is_some()
-}
-
-#[cfg(not(feature = "eventstoredb"))]
-fn on_server_named(_: &cli::Log) -> bool {
-    false
-}
-
-#[cfg(feature = "eventstoredb")]
 fn on_server(options: &cli::Log) -> Result<Option<Arc<dyn EventStore>>, Failure> {
-    let Some(url) = &options.event_store else { return Ok(None) };
+    let Some(url) = options.server() else { return Ok(None) };
     let store = events::store::eventstoredb::EventStoreDb::open(url);
     Ok(Some(Arc::new(store.map_err(|error| Failure::Configuration(error.into()))?)))
 }
