@@ -1,6 +1,6 @@
 //! Every verb and option, typed. The doc comments are the help.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use events::{
@@ -78,11 +78,10 @@ pub(crate) struct Provider {
 }
 
 /// Where the log is, if it is not in the data directory.
-#[cfg(feature = "eventstoredb")]
 #[derive(Debug, Args)]
 pub(crate) struct Log {
-    #[cfg(feature = "eventstoredb")]
     /// Keep the log on EventStoreDB or KurrentDB: its connection string, esdb://… or esdb+discover://…
+    #[cfg(feature = "eventstoredb")]
     #[arg(long, env = "INTEGRATIONS_EVENT_STORE", value_name = "URL", hide_env_values = true)]
     event_store: Option<String>,
 }
@@ -240,7 +239,7 @@ pub(crate) struct Query {
     pub(crate) view_store: ViewStore,
     #[command(flatten)]
     pub(crate) reading: Reading,
-    /// Mebibytes that tenants may take, which are loaded from PostgreSQL on first use
+    /// Mebibytes that the tenants of each view may take, which are loaded from PostgreSQL on first use
     #[arg(long, env = "INTEGRATIONS_VIEW_CACHE_MIB", value_name = "MIB", default_value_t = 512)]
     pub(crate) view_cache_mib: u64,
 }
@@ -254,6 +253,8 @@ pub(crate) enum Views {
     Rebuild(RebuildView),
     /// Remove generations that another one has taken the place of
     Prune(PruneViews),
+    /// Have a running projector try parked streams again: those with an event that could not be read
+    Retry(RetryView),
 }
 
 /// Options of `views list`.
@@ -271,6 +272,19 @@ pub(crate) struct ListViews {
 pub(crate) struct PruneViews {
     #[command(flatten)]
     pub(crate) view_store: ViewStore,
+    /// Those of older versions of a view too, when no projector of theirs runs any more
+    #[arg(long)]
+    pub(crate) older_versions: bool,
+}
+
+/// Options of `views retry`.
+#[derive(Debug, Args)]
+pub(crate) struct RetryView {
+    #[command(flatten)]
+    pub(crate) view_store: ViewStore,
+    /// The view [default: every view]
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
 }
 
 /// Options of `views rebuild`.
@@ -285,7 +299,7 @@ pub(crate) struct RebuildView {
     pub(crate) name: String,
     /// No more than so many events a second
     #[arg(long, value_name = "N")]
-    pub(crate) rate: Option<u32>,
+    pub(crate) rate: Option<NonZeroU32>,
 }
 
 /// Whose tokens are trusted.

@@ -88,14 +88,14 @@ impl Commands {
         }
         let (store, keys, readiness) =
             (Arc::clone(&self.store), Arc::clone(&self.keys), Arc::clone(&service.readiness));
-        let (stop, ended) = (service.stop.clone(), service.ended());
+        let (stop, failures) = (service.stop.clone(), service.failures());
         service.spawn(async move {
             match check(&*store, &keys).await {
                 Ok(to_rewrap) => {
                     readiness.set_ready(Part::Log);
                     rewrapper.run(to_rewrap, stop).await;
                 }
-                Err(error) => drop(ended.send_replace(Some(Arc::new(Failure::Configuration(error.into()))))),
+                Err(error) => drop(failures.try_send(Failure::Configuration(error.into()))),
             }
         });
     }

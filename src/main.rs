@@ -24,6 +24,7 @@ mod service;
 mod telemetry;
 mod token;
 mod transfer;
+mod turns;
 mod verify;
 mod views;
 

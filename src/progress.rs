@@ -41,10 +41,11 @@ impl Progress {
         told.at = Instant::now();
         told.is_on_screen = self.is_terminal;
         let (doing, percent, rate) = (self.doing, percent(passed, all), self.rate(events));
+        let left = left(self.started.elapsed(), passed, all);
         let _ = if self.is_terminal {
-            write!(std::io::stderr(), "\r{doing} [{}] {percent} %, {events} events, {rate}/s\x1b[K", bar(percent))
+            write!(std::io::stderr(), "\r{doing} [{}] {percent} %, {events} events, {rate}/s{left}\x1b[K", bar(percent))
         } else {
-            writeln!(std::io::stderr(), "{doing}: {percent} %, {events} events, {rate}/s")
+            writeln!(std::io::stderr(), "{doing}: {percent} %, {events} events, {rate}/s{left}")
         };
     }
 
@@ -80,6 +81,16 @@ fn percent(passed: u64, all: u64) -> u64 {
     passed.min(all).saturating_mul(100).checked_div(all).unwrap_or(100)
 }
 
+/// How long the rest takes at this pace; nothing where that cannot be told.
+fn left(elapsed: Duration, passed: u64, all: u64) -> String {
+    match all.checked_sub(passed) {
+        Some(rest) if rest > 0 && passed > 0 => {
+            format!(", {:.0} s left", elapsed.as_secs_f64() * rest as f64 / passed as f64)
+        }
+        _ => String::new(),
+    }
+}
+
 fn bar(percent: u64) -> String {
     (0..BAR_WIDTH).map(|at| if at * 100 < percent * BAR_WIDTH { '#' } else { '-' }).collect()
 }
@@ -87,6 +98,13 @@ fn bar(percent: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_takes_as_long_as_what_is_done_took() {
+        let left = |passed, all| left(Duration::from_secs(30), passed, all);
+        assert_eq!(left(25, 100), ", 90 s left");
+        assert_eq!([left(0, 100), left(100, 100), left(120, 100), left(0, 0)], [""; 4]);
+    }
 
     #[test]
     fn the_share_done_is_drawn() {

@@ -9,7 +9,7 @@ use projector::{
     kafka::{self, Error, State, Status, settings::Settings},
     store::{
         Error as ViewError,
-        postgres::{Database, Lease, migrate},
+        postgres::{Database, Lease},
     },
 };
 use tokio::sync::watch;
@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cli,
-    roles::projector::{LEASE, TRY_EVERY},
     root::{Published, Reached, STANDING_BY},
+    turns::{TRY_EVERY, Turns},
 };
 
 /// How long to wait before a publisher is started again that somebody has to look at.
@@ -98,10 +98,11 @@ impl Publisher {
     /// is what keeps a process that wakes up late from writing; the lease keeps two from fencing each other in turns.
     pub(crate) async fn run_in_turns(self, database: Database, events: Arc<dyn EventStore>, stop: CancellationToken) {
         self.turn.send_replace(Turn::Unknown);
-        let (mut is_migrated, mut told) = (false, None);
+        let mut turns = Turns::new(database, format!("publisher {}", self.settings.topic_prefix()));
+        let mut told = None;
         loop {
             let taken = tokio::select! {
-                taken = self.try_take(&database, &mut is_migrated) => taken,
+                taken = turns.take() => taken,
                 () = stop.cancelled() => return,
             };
             let pause = match taken {
@@ -119,16 +120,6 @@ impl Publisher {
                 () = stop.cancelled() => return,
             }
         }
-    }
-
-    async fn try_take(&self, database: &Database, is_migrated: &mut bool) -> anyhow::Result<Option<Lease>> {
-        if !*is_migrated {
-            migrate(database).await?;
-            *is_migrated = true;
-        }
-        let name = format!("publisher {}", self.settings.topic_prefix());
-        let holder = format!("process {}", std::process::id());
-        Ok(Lease::try_take(database, &name, &holder, LEASE).await?)
     }
 
     fn stand_by(&self, turn: Turn) -> Duration {

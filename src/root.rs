@@ -1,6 +1,6 @@
 //! What stands at the root: the API's description, health, metrics.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use axum::{
     Router,
@@ -13,14 +13,14 @@ use events::{
     store::{EventStore, Health},
 };
 use http::header;
-use projector::{store::Views, view::integrations::Integrations};
+use projector::store::{ParkedStreams, Views};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     conditional::JSON,
     docs,
     incoming::Incoming,
     load::Load,
-    metrics::{CONTENT_TYPE, Metrics},
+    metrics::{CONTENT_TYPE, Metrics, ViewLabels},
     problem::{Kind, Problem},
     readiness::Readiness,
 };
@@ -54,8 +54,8 @@ pub(crate) type Publishing = Option<Arc<dyn Fn() -> Published + Send + Sync>>;
 #[derive(Clone)]
 pub(crate) struct Root {
     pub(crate) store: Arc<dyn EventStore>,
-    /// What is shown; a process that shows nothing has none.
-    pub(crate) views: Option<Arc<dyn Views<Integrations>>>,
+    /// The views that it feeds or shows.
+    pub(crate) views: Vec<Arc<dyn Views>>,
     /// Whether it is of no use without the log.
     pub(crate) writes_log: bool,
     pub(crate) readiness: Arc<Readiness>,
@@ -66,11 +66,7 @@ pub(crate) struct Root {
 
 impl Root {
     /// What a process is told from that needs the log.
-    pub(crate) fn of(
-        service: &Service,
-        store: &Arc<dyn EventStore>,
-        views: Option<Arc<dyn Views<Integrations>>>,
-    ) -> Self {
+    pub(crate) fn of(service: &Service, store: &Arc<dyn EventStore>, views: Vec<Arc<dyn Views>>) -> Self {
         Self {
             store: Arc::clone(store),
             views,
@@ -82,8 +78,10 @@ impl Root {
         }
     }
 
+    /// How many streams are parked in any view.
     fn parked(&self) -> usize {
-        self.views.as_ref().map_or(0, |views| views.parked().len())
+        let parked: Vec<Arc<ParkedStreams>> = self.views.iter().map(|views| views.parked()).collect();
+        parked.iter().flat_map(|parked| parked.keys()).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -183,8 +181,16 @@ fn ready(root: &Root) -> String {
 async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
     let head = root.store.head().borrow().get();
     root.metrics.log_position.set(head);
-    if let Some(views) = &root.views {
-        root.metrics.projection_lag.set(head.saturating_sub(views.checkpoint().borrow().get()));
+    let mut checkpoints = Vec::new();
+    for views in &root.views {
+        let (labels, checkpoint) = (ViewLabels { view: views.view() }, views.checkpoint().borrow().get());
+        root.metrics.view_checkpoint.get_or_create(&labels).set(checkpoint);
+        root.metrics.view_parked_streams.get_or_create(&labels).set(views.parked().len() as u64);
+        checkpoints.push(checkpoint);
+    }
+    // The view that is furthest behind.
+    if let Some(checkpoint) = checkpoints.into_iter().min() {
+        root.metrics.projection_lag.set(head.saturating_sub(checkpoint));
     }
     if let Some(published) = root.publishing.as_ref().map(|published| published()) {
         let lag = published.reached.map(|reached| head.saturating_sub(reached.position.get()));

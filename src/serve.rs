@@ -14,9 +14,9 @@ use events::{
     store::EventStore,
 };
 use projector::{
-    runner::{self, Progress},
-    store::{ReadViews, Views, memory::MemoryViews},
-    view::integrations::Integrations,
+    runner::{self, Control, Feed, Feeding, Progress},
+    store::{ReadViews, Views, WriteViews, memory::MemoryViews},
+    view::{MakeReader, Readers, View},
 };
 use query::Queries;
 use tokio::sync::watch;
@@ -55,11 +55,12 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
-    let memory = Arc::<MemoryViews<Integrations>>::default();
-    let (views, readable): (Arc<dyn Views<_>>, Arc<dyn ReadViews<_>>) = (memory.clone(), memory.clone());
-    let queries = Queries::new(readable, Arc::clone(&store), query_settings(&options.reading));
+    let mut memory = InMemory::default();
+    let readers = Readers::make(&mut memory);
+    let replayed = readers.integrations.checkpoint();
+    let queries = Queries::new(readers, Arc::clone(&store), query_settings(&options.reading));
     let api = commands.router(&service).merge(query::router(Arc::new(queries)));
-    let root = Root::of(&service, &store, Some(views));
+    let root = Root::of(&service, &store, memory.views);
     #[cfg(feature = "kafka")]
     let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
     #[cfg(feature = "kafka")]
@@ -68,11 +69,11 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     }
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);
-    service.tasks.spawn(clean(Arc::clone(&store), memory.checkpoint(), service.stop.clone()));
-    let (log, readiness, ended) = (Arc::clone(&store), Arc::clone(&service.readiness), service.ended());
+    service.tasks.spawn(clean(Arc::clone(&store), replayed, service.stop.clone()));
+    let (log, readiness, failures) = (Arc::clone(&store), Arc::clone(&service.readiness), service.failures());
     service.spawn(async move {
-        let error = project(&*log, &memory, readiness).await;
-        ended.send_replace(Some(Arc::new(Failure::Service(error.into()))));
+        let error = project(&*log, memory.feeds, readiness).await;
+        let _ = failures.try_send(Failure::Service(error.into()));
     });
     greet(data_dir, trust.key.as_deref(), address, is_first_start);
     service.run(&*store).await
@@ -95,15 +96,29 @@ async fn clean(store: Arc<dyn EventStore>, mut replayed: watch::Receiver<Positio
     }
 }
 
-/// Feeds the view for as long as it can go on.
-async fn project(
-    store: &dyn EventStore,
-    views: &MemoryViews<Integrations>,
-    readiness: Arc<Readiness>,
-) -> runner::Error {
+/// Views in this process's memory: what feeds them, and what tells of them.
+#[derive(Default)]
+struct InMemory {
+    feeds: Vec<Box<dyn Feed>>,
+    views: Vec<Arc<dyn Views>>,
+}
+
+impl MakeReader for InMemory {
+    fn make<V: View>(&mut self) -> Arc<dyn ReadViews<V>> {
+        let memory = Arc::<MemoryViews<V>>::default();
+        let writer: Arc<dyn WriteViews<V>> = memory.clone();
+        self.feeds.push(Box::new(Feeding::of(writer)));
+        self.views.push(memory.clone());
+        memory
+    }
+}
+
+/// Feeds all views, from one reading of the log, for as long as it can go on.
+async fn project(store: &dyn EventStore, mut feeds: Vec<Box<dyn Feed>>, readiness: Arc<Readiness>) -> runner::Error {
     let mut replay = Replay::new(store.head().borrow().get(), readiness);
     loop {
-        let Err(error) = runner::run::<Integrations>(store, views, |progress| replay.tell(progress)).await;
+        let tell = |progress| replay.tell(progress);
+        let Err(error) = runner::run_together(store, &mut feeds, Control::default(), tell).await;
         match &error {
             runner::Error::Events(cause) if cause.is_retryable() => {
                 tracing::error!(error = cause as &dyn std::error::Error, "the log cannot be followed; trying again");
@@ -129,9 +144,11 @@ impl Replay {
 
     fn tell(&mut self, progress: Progress) {
         match progress {
-            Progress::Replaying(position) if self.told.elapsed() >= PROGRESS_EVERY && position.get() <= self.events => {
+            Progress::Replaying(mark)
+                if self.told.elapsed() >= PROGRESS_EVERY && mark.position.get() <= self.events =>
+            {
                 self.told = Instant::now();
-                tracing::info!(position = position.get(), of = self.events, "replaying the log");
+                tracing::info!(position = mark.position.get(), of = self.events, "replaying the log");
             }
             Progress::Replaying(_) | Progress::Reached(_) => {}
             Progress::CaughtUp => {

@@ -1,13 +1,19 @@
 //! What every role is around its own work: signals, listeners, the door, health, and an end that drains.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, anyhow};
 use events::store::{EventStore, Health};
+use projector::view;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
+    sync::mpsc,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use utoipa_axum::router::OpenApiRouter;
@@ -35,7 +41,7 @@ pub(crate) struct Service {
     pub(crate) load: Arc<Load>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    ended: watch::Sender<Option<Arc<Failure>>>,
+    failures: (mpsc::Sender<Failure>, mpsc::Receiver<Failure>),
     signals: Signals,
 }
 
@@ -44,6 +50,13 @@ pub(crate) struct Trust {
     pub(crate) tokens: Arc<Tokens>,
     /// The service's own key, unless a provider signs.
     pub(crate) key: Option<Arc<TokenKey>>,
+}
+
+/// A part that is ready once every view is.
+pub(crate) struct EachView {
+    readiness: Arc<Readiness>,
+    part: Part,
+    waits_for: Mutex<BTreeSet<&'static str>>,
 }
 
 /// Where it listens.
@@ -78,7 +91,7 @@ impl Service {
             load: Load::new(http.max_in_flight, http.max_waiting),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
-            ended: watch::Sender::new(None),
+            failures: mpsc::channel(1),
             signals,
         })
     }
@@ -146,27 +159,22 @@ impl Service {
         });
     }
 
-    /// Where a part tells that it cannot go on, which ends the process.
-    pub(crate) fn ended(&self) -> watch::Sender<Option<Arc<Failure>>> {
-        self.ended.clone()
+    /// Where a part tells that it cannot go on, which ends the process. There is room for the first to do so: to send is
+    /// to try.
+    pub(crate) fn failures(&self) -> mpsc::Sender<Failure> {
+        self.failures.0.clone()
     }
 
     /// Serves until a signal says stop, or something cannot go on; then drains.
     pub(crate) async fn run(mut self, store: &dyn EventStore) -> Result<(), Failure> {
-        let (mut health, mut ended) = (store.health(), self.ended.subscribe());
+        let mut health = store.health();
         let outcome = tokio::select! {
             _ = self.signals.terminate.recv() => Ok(()),
             _ = self.signals.interrupt.recv() => Ok(()),
             _ = health.wait_for(|health| *health == Health::Lost) => {
                 Err(Failure::Service(anyhow!("the event log cannot tell any more what is durable")))
             }
-            failed = ended.wait_for(Option::is_some) => {
-                Err(match failed.ok().and_then(|failure| failure.clone()).as_deref() {
-                    Some(Failure::Configuration(error)) => Failure::Configuration(anyhow!("{error:#}")),
-                    Some(Failure::Service(error)) => Failure::Service(anyhow!("{error:#}")),
-                    None => Failure::Service(anyhow!("a part of the service has ended")),
-                })
-            }
+            Some(failure) = self.failures.1.recv() => Err(failure),
         };
         self.stop.cancel();
         self.tasks.close();
@@ -175,6 +183,23 @@ impl Service {
             tracing::info!("stopped");
         }
         outcome
+    }
+}
+
+impl EachView {
+    /// None is ready yet.
+    pub(crate) fn of(service: &Service, part: Part) -> Arc<Self> {
+        let waits_for = Mutex::new(view::NAMES.iter().copied().collect());
+        Arc::new(Self { readiness: Arc::clone(&service.readiness), part, waits_for })
+    }
+
+    /// This one is.
+    pub(crate) fn set_ready(&self, view: &str) {
+        let mut waits_for = self.waits_for.lock().unwrap_or_else(PoisonError::into_inner);
+        waits_for.remove(view);
+        if waits_for.is_empty() {
+            self.readiness.set_ready(self.part);
+        }
     }
 }
 

@@ -1,29 +1,24 @@
-//! `integrations views`: what there is of each view in PostgreSQL, and making one anew beside the one that is read.
+//! `integrations views`: what there is of each view in PostgreSQL, making one anew beside the one that is read, and trying
+//! again what could not be read.
 
-use std::{
-    io::Write as _,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{io::Write as _, path::Path, pin::Pin};
 
 use anyhow::{Context as _, anyhow};
-use events::store::EventStore;
 use projector::{
-    runner::{self, Progress as Told},
     store::{
         Error as ViewError,
-        postgres::{Database, Lease, Rebuild, Switch, list, migrate, prune},
+        postgres::{Database, list, migrate, prune, prune_older},
     },
-    view::{View, integrations::Integrations},
+    view::{self, View, WithView, with_view},
 };
-use tokio::sync::Notify;
 
-use crate::{Failure, cli, files, log, progress::Progress};
+use crate::{Failure, cli, files};
 
-/// How long a rebuild that says nothing keeps its lease.
-const LEASE: Duration = Duration::from_secs(10);
-/// How often it is looked whether the live view has been reached, where nothing else tells.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+mod rebuild;
+mod retry;
+
+/// What comes of a verb, once it is awaited.
+type Outcome<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// Does what is asked for.
 pub(crate) fn run(verb: &cli::Views, data_dir: &Path) -> Result<(), Failure> {
@@ -31,8 +26,9 @@ pub(crate) fn run(verb: &cli::Views, data_dir: &Path) -> Result<(), Failure> {
     runtime.block_on(async {
         match verb {
             cli::Views::List(options) => print(options).await,
-            cli::Views::Prune(options) => remove_retired(options).await,
-            cli::Views::Rebuild(options) => rebuild(options, data_dir).await,
+            cli::Views::Prune(options) => remove(options).await,
+            cli::Views::Rebuild(options) => rebuild::run(options, data_dir).await,
+            cli::Views::Retry(options) => retry::run(options).await,
         }
     })
 }
@@ -41,6 +37,12 @@ async fn connect(options: &cli::ViewStore) -> Result<Database, Failure> {
     let database = files::database(options).map_err(Failure::Configuration)?;
     migrate(&database).await.map_err(|error| Failure::Service(error.into()))?;
     Ok(database)
+}
+
+/// Does something with the view of this name.
+fn with_named<W: WithView>(name: &str, what: W) -> Result<W::Output, Failure> {
+    let unknown = || anyhow!("there is no view {name}; there is {}", view::NAMES.join(", "));
+    with_view(name, what).ok_or_else(|| Failure::Configuration(unknown()))
 }
 
 fn say(text: &str) -> Result<(), Failure> {
@@ -78,96 +80,24 @@ async fn print(options: &cli::ListViews) -> Result<(), Failure> {
     say(&text)
 }
 
-async fn remove_retired(options: &cli::PruneViews) -> Result<(), Failure> {
-    let removed = prune(&connect(&options.view_store).await?).await.map_err(failed)?;
+async fn remove(options: &cli::PruneViews) -> Result<(), Failure> {
+    let database = connect(&options.view_store).await?;
+    let mut removed = prune(&database).await.map_err(failed)?;
+    if options.older_versions {
+        for name in view::NAMES {
+            removed += with_named(name, PruneOlder(&database))?.await?;
+        }
+    }
     say(&format!("Removed {removed} generation(s)\n"))
 }
 
-async fn rebuild(options: &cli::RebuildView, data_dir: &Path) -> Result<(), Failure> {
-    if options.name != Integrations::NAME {
-        let known = Integrations::NAME;
-        return Err(Failure::Configuration(anyhow!("there is no view {}; there is {known}", options.name)));
-    }
-    let database = connect(&options.view_store).await?;
-    let store = log::follow(&options.log, data_dir)?;
-    let name = Rebuild::<Integrations>::lease_name();
-    let holder = format!("process {}", std::process::id());
-    let lease = Lease::try_take(&database, &name, &holder, LEASE).await.map_err(failed)?;
-    let lease = lease.ok_or_else(|| Failure::Service(anyhow!("another rebuild of this view is going on")))?;
-    let begun = Rebuild::<Integrations>::begin(lease.clone()).await.map_err(failed)?;
-    let rebuild = begun.ok_or_else(|| Failure::Service(anyhow!("there is nothing to rebuild: start a projector")))?;
-    let outcome = tokio::select! {
-        outcome = fill_and_switch(&rebuild, &*store, options.rate) => outcome,
-        error = lease.keep() => Err(failed(error)),
-    };
-    if !matches!(outcome, Ok(Switch::Done)) {
-        rebuild.abandon().await.map_err(failed)?;
-    }
-    lease.release().await.map_err(failed)?;
-    match outcome? {
-        Switch::Done => say("Switched\n"),
-        Switch::Differs(differences) => {
-            let named = differences.iter().map(|one| format!("{} {}", one.tenant, one.key)).collect::<Vec<_>>();
-            Err(Failure::Service(anyhow!(
-                "the new documents differ from the live ones, e.g. {}: nothing was switched. Raise the view's version, or \
-                 look into what changed them",
-                named.join(", ")
-            )))
-        }
-        Switch::Behind | Switch::Overtaken => Err(Failure::Service(anyhow!("another generation is live by now"))),
-    }
-}
+/// Removes what older releases had of a view.
+struct PruneOlder<'a>(&'a Database);
 
-/// Fills the new generation from the log, keeps it up, and switches as soon as it has reached the live one.
-async fn fill_and_switch(
-    rebuild: &Rebuild<Integrations>,
-    store: &dyn EventStore,
-    rate: Option<u32>,
-) -> Result<Switch, Failure> {
-    let (progress, head) = (Progress::new("rebuilding"), store.head().borrow().get());
-    let (started, reached) = (Instant::now(), Notify::new());
-    let tell = |told| {
-        let (Told::Replaying(position) | Told::Reached(position)) = told else {
-            reached.notify_one();
-            return;
-        };
-        progress.tell(position.get(), position.get(), head);
-        if let Some(rate) = rate {
-            hold_back(started, position.get(), rate);
-        }
-    };
-    tokio::select! {
-        error = runner::run::<Integrations>(store, &rebuild.writer, tell) => {
-            let Err(error) = error;
-            Err(Failure::Service(error.into()))
-        }
-        outcome = switch(rebuild, &reached, started) => outcome,
-    }
-}
+impl<'a> WithView for PruneOlder<'a> {
+    type Output = Outcome<'a, usize>;
 
-/// Waits as long as so many events should have taken.
-fn hold_back(started: Instant, events: u64, rate: u32) {
-    let due = started + Duration::from_secs_f64(events as f64 / f64::from(rate.max(1)));
-    let ahead = due.saturating_duration_since(Instant::now());
-    if !ahead.is_zero() {
-        // What renews the lease goes on elsewhere.
-        tokio::task::block_in_place(|| std::thread::sleep(ahead));
-    }
-}
-
-async fn switch(rebuild: &Rebuild<Integrations>, reached: &Notify, started: Instant) -> Result<Switch, Failure> {
-    // Nothing is compared before the replay is done.
-    reached.notified().await;
-    loop {
-        if !rebuild.is_behind().await.map_err(failed)? {
-            let began = Instant::now();
-            let outcome = rebuild.switch().await.map_err(failed)?;
-            if outcome != Switch::Behind {
-                let (ms, seconds) = (began.elapsed().as_millis(), started.elapsed().as_secs_f64());
-                say(&format!("Filled and compared in {seconds:.1} s; comparing and switching took {ms} ms of it\n"))?;
-                return Ok(outcome);
-            }
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
+    fn with<V: View>(self) -> Outcome<'a, usize> {
+        Box::pin(async { prune_older::<V>(self.0).await.map_err(failed) })
     }
 }

@@ -345,6 +345,22 @@ fn each_rule_of_the_contract_names_a_test_that_exists() {
 }
 
 #[test]
+fn the_page_on_adding_a_view_shows_the_code_as_it_is() {
+    let page = read(&root().join("docs/ADDING_A_VIEW.md"));
+    let mut blocks = page.split("```rust\n");
+    let mut before = blocks.next().unwrap();
+    let mut count = 0;
+    for block in blocks {
+        let path = before.trim_end().lines().last().and_then(|line| line.strip_prefix("<!-- ")?.strip_suffix(" -->"));
+        let path = path.unwrap_or_else(|| panic!("a block does not name its file: {block}"));
+        let (code, rest) = block.split_once("```").unwrap();
+        assert!(read(&root().join(path)).contains(code), "{path} has no such lines:\n{code}");
+        (before, count) = (rest, count + 1);
+    }
+    assert!(count >= 5, "only {count} blocks");
+}
+
+#[test]
 fn what_a_machine_is_called_stands_nowhere() {
     let files = files("", &[".rs", ".py", ".toml", ".md", ".yml", ".sh", "Dockerfile"]);
     assert!(files.len() > 50);

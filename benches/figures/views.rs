@@ -15,7 +15,7 @@ use events::{
     stream::Kind,
 };
 use projector::{
-    runner::{self, Progress, fold, touched},
+    runner::{self, Control, Progress, fold, touched},
     store::{
         WriteViews as _,
         postgres::{Database, Lease, PostgresWriter, list, migrate},
@@ -88,7 +88,7 @@ async fn rebuild(effort: Effort, postgres: &Postgres, store: &dyn EventStore) {
         let writer = writer(&database).await;
         let (started, caught_up) = (Instant::now(), Notify::new());
         tokio::select! {
-            ended = runner::run::<Integrations>(store, &writer, |progress| if progress == Progress::CaughtUp { caught_up.notify_one() }) => {
+            ended = runner::run::<Integrations>(store, &writer, Control::default(), |progress| if progress == Progress::CaughtUp { caught_up.notify_one() }) => {
                 ended.unwrap();
             }
             () = caught_up.notified() => {}

@@ -122,6 +122,12 @@ impl Integration {
         u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
+    /// Whether this user or team owns it or is shared it.
+    #[must_use]
+    pub fn is_reached_by(&self, principal: &PrincipalId) -> bool {
+        self.owner == *principal || self.shares.contains_key(principal)
+    }
+
     /// What a principal may do with it; `None` when he may not even see it.
     #[must_use]
     pub fn level_of(&self, principal: &Principal) -> Option<Level> {

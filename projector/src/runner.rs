@@ -1,23 +1,31 @@
-//! The runner: feeds a view from the log, batch by batch, each with its checkpoint. A stream with an event that this
+//! The runner: feeds views from the log, batch by batch, each with its checkpoint. A stream with an event that this
 //! release cannot read is parked: its documents stay as they were, and everything else goes on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{num::NonZeroU32, time::Duration};
 
 use events::{
-    envelope::RecordedEvent,
-    ids::{Position, Revision, TenantId},
-    integration::{Fact, LastEvent},
-    store::{Damaged, Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
+    ids::Position,
+    store::{Error as EventStoreError, EventStore, Subscription, read_until_damage},
     stored,
     stream::{Kind, StreamName},
 };
 use thiserror::Error;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
-    replay::Replay,
-    store::{self, Batch, Documents, Parked, ParkedStreams, TenantChanges, WriteViews},
+    store::{self, Parked, ParkedStreams, WriteViews},
     view::View,
 };
+
+mod feed;
+mod reading;
+
+pub use feed::{Feed, Feeding, fold, touched};
+pub use reading::Read;
+use reading::Reading;
 
 /// Why a view cannot go on.
 #[derive(Debug, Error)]
@@ -30,55 +38,130 @@ pub enum Error {
     Views(#[from] store::Error),
 }
 
+/// How far a runner has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// Everything up to here.
+    pub position: Position,
+    /// So many events since it began.
+    pub events: u64,
+}
+
 /// What a runner tells while it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
     /// Everything up to here was read, and nothing of it is shown yet.
-    Replaying(Position),
+    Replaying(Mark),
     /// Everything up to here is in the view, but for what is parked.
-    Reached(Position),
+    Reached(Mark),
     /// Everything that was in the log is in the view; what follows is new.
     CaughtUp,
 }
 
-/// Follows the log from where the view is, until something fails.
+/// What a runner is told while it goes on.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// To read no more than so many events a second.
+    pub rate: Option<NonZeroU32>,
+    /// To try every parked stream again now; who asks is told when that was done.
+    pub retries: Option<mpsc::Receiver<oneshot::Sender<()>>>,
+}
+
+/// Feeds one view from where it is, until something fails.
 ///
 /// # Errors
 /// See [`enum@Error`]; it never ends otherwise.
 pub async fn run<V: View>(
     events: &dyn EventStore,
     views: &dyn WriteViews<V>,
+    control: Control,
+    tell: impl FnMut(Progress) + Send,
+) -> Result<std::convert::Infallible, Error> {
+    run_together(events, &mut [Box::new(Feeding::of(views))], control, tell).await
+}
+
+/// Feeds several views, each event being read once for all of them. They stand at the same position with the same streams
+/// parked, as views do that nothing else feeds; a view store refuses what does not continue from where it is.
+///
+/// # Errors
+/// See [`enum@Error`]; it never ends otherwise.
+pub async fn run_together(
+    events: &dyn EventStore,
+    feeds: &mut [Box<dyn Feed + '_>],
+    mut control: Control,
     mut tell: impl FnMut(Progress) + Send,
 ) -> Result<std::convert::Infallible, Error> {
-    let start = *views.checkpoint().borrow();
-    take_up_parked(events, views).await?;
-    let mut reading = Reading { known: ParkedStreams::clone(&views.parked()), ..Reading::from(start) };
+    let Some(first) = feeds.first() else { return std::future::pending().await };
+    let start = first.position();
+    take_up_parked(events, feeds, start).await?;
+    let mut reading = Reading::from(start, names(feeds), parked(feeds));
+    let pace = Pace { started: Instant::now(), rate: control.rate };
     let mut subscription = events.subscribe(start, &[Kind::Integration]);
     if start == Position::START {
-        replay(&mut *subscription, views, &mut reading, &mut tell).await?;
+        replay(&mut *subscription, feeds, &mut reading, &pace, &mut tell).await?;
     }
     loop {
-        match subscription.next().await? {
-            Message::Events(recorded) => reading.take(V::NAME, &recorded),
-            Message::Damaged(damaged) => reading.take_damaged(V::NAME, &damaged),
-            Message::Checkpoint(through) => reading.through = through,
-            Message::CaughtUp => {
-                views.show().await?;
-                tell(Progress::CaughtUp);
+        let message = tokio::select! {
+            message = subscription.next() => message?,
+            done = asked(&mut control.retries) => {
+                take_up_parked(events, feeds, reading.mark().position).await?;
+                reading.known = parked(feeds);
+                // Whoever asked may have gone.
+                let _ = done.send(());
                 continue;
             }
+        };
+        if reading.take(message) {
+            let read = reading.finish();
+            for feed in &mut *feeds {
+                feed.write(&read).await?;
+            }
+            tell(Progress::Reached(reading.mark()));
+            pace.hold(reading.mark().events).await;
+        } else {
+            show(feeds, &mut tell).await?;
         }
-        let batch = reading.batch(views).await?;
-        views.write(batch).await?;
-        tell(Progress::Reached(reading.from));
     }
 }
 
+/// The next request to try parked streams again.
+async fn asked(retries: &mut Option<mpsc::Receiver<oneshot::Sender<()>>>) -> oneshot::Sender<()> {
+    let next = match retries {
+        Some(retries) => retries.recv().await,
+        None => None,
+    };
+    match next {
+        Some(done) => done,
+        // Nobody can ask any more.
+        None => std::future::pending().await,
+    }
+}
+
+fn names(feeds: &[Box<dyn Feed + '_>]) -> String {
+    feeds.iter().map(|feed| feed.view()).collect::<Vec<_>>().join(", ")
+}
+
+/// Every parked stream.
+fn parked(feeds: &[Box<dyn Feed + '_>]) -> ParkedStreams {
+    feeds.first().map(|feed| ParkedStreams::clone(&feed.parked())).unwrap_or_default()
+}
+
+async fn show(feeds: &[Box<dyn Feed + '_>], tell: &mut (impl FnMut(Progress) + Send)) -> Result<(), Error> {
+    for feed in feeds {
+        feed.show().await?;
+    }
+    tell(Progress::CaughtUp);
+    Ok(())
+}
+
 /// Takes up again the parked streams whose events can be read after all: by this release, or since they were mended.
-async fn take_up_parked<V: View>(events: &dyn EventStore, views: &dyn WriteViews<V>) -> Result<(), Error> {
-    let through = *views.checkpoint().borrow();
-    for (stream, revision) in &*views.parked() {
-        let (mut held_back, damaged) = read_until_damage(events, stream, *revision).await?;
+async fn take_up_parked(
+    events: &dyn EventStore,
+    feeds: &mut [Box<dyn Feed + '_>],
+    through: Position,
+) -> Result<(), Error> {
+    for (stream, revision) in parked(feeds) {
+        let (mut held_back, damaged) = read_until_damage(events, &stream, revision).await?;
         let mut again = damaged.filter(|damaged| damaged.position <= through).map(|damaged| damaged.revision);
         // The rest comes by the subscription.
         held_back.retain(|event| event.position <= through);
@@ -95,127 +178,57 @@ async fn take_up_parked<V: View>(events: &dyn EventStore, views: &dyn WriteViews
         if facts.is_empty() {
             continue;
         }
-        let folded = fold(views.documents(touched::<V>(&facts)).await?, through, &facts);
-        views.write(Batch { through, unparked: vec![stream.clone()], ..folded }).await?;
-        tracing::info!(view = V::NAME, %stream, %revision, "a parked stream is taken up again");
-        if let Some(revision) = again {
-            let tenant = stream.integration_of().map(|(tenant, _)| tenant);
-            let parked = vec![Parked { tenant, stream: stream.clone(), revision }];
-            views.write(Batch { parked, ..Batch::empty(through, through) }).await?;
+        tracing::info!(views = names(feeds), %stream, %revision, "a parked stream is taken up again");
+        let parked = again.map(|revision| Parked { tenant: tenant_of(&stream), stream: stream.clone(), revision });
+        let (parked, unparked) = (parked.into_iter().collect(), vec![stream]);
+        let read = Read { from: through, through, facts, parked, unparked };
+        for feed in &mut *feeds {
+            feed.write(&read).await?;
         }
     }
     Ok(())
 }
 
-/// Makes the view from its beginning, as far as the log goes.
-async fn replay<V: View>(
+fn tenant_of(stream: &StreamName) -> Option<events::ids::TenantId> {
+    stream.integration_of().map(|(tenant, _)| tenant)
+}
+
+/// Makes the views from their beginning, as far as the log goes.
+async fn replay(
     subscription: &mut dyn Subscription,
-    views: &dyn WriteViews<V>,
+    feeds: &mut [Box<dyn Feed + '_>],
     reading: &mut Reading,
+    pace: &Pace,
     tell: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), Error> {
-    let mut replay = Replay::default();
-    loop {
-        match subscription.next().await? {
-            Message::Events(recorded) => reading.take(V::NAME, &recorded),
-            Message::Damaged(damaged) => reading.take_damaged(V::NAME, &damaged),
-            Message::Checkpoint(through) => reading.through = through,
-            Message::CaughtUp => break,
+    while reading.take(subscription.next().await?) {
+        feeds.iter_mut().for_each(|feed| feed.replay(reading.facts()));
+        reading.forget_facts();
+        tell(Progress::Replaying(reading.mark()));
+        pace.hold(reading.mark().events).await;
+    }
+    let read = reading.finish();
+    if read.through > Position::START {
+        for feed in &mut *feeds {
+            feed.write_replayed(&read).await?;
         }
-        reading.facts.drain(..).for_each(|fact| replay.fold(&fact));
-        tell(Progress::Replaying(reading.through));
+        tell(Progress::Reached(reading.mark()));
     }
-    reading.from = reading.through;
-    if reading.through > Position::START {
-        views.write_replayed(replay.finish(reading.through, std::mem::take(&mut reading.parked))).await?;
-        tell(Progress::Reached(reading.through));
-    }
-    views.show().await?;
-    tell(Progress::CaughtUp);
-    Ok(())
+    show(feeds, tell).await
 }
 
-/// What was read of the log and is not written yet.
-struct Reading {
-    from: Position,
-    through: Position,
-    facts: Vec<Fact>,
-    /// Streams that are parked now.
-    parked: Vec<Parked>,
-    /// Every parked stream.
-    known: ParkedStreams,
+/// How fast to read.
+struct Pace {
+    started: Instant,
+    rate: Option<NonZeroU32>,
 }
 
-impl Reading {
-    fn from(position: Position) -> Self {
-        let (facts, parked, known) = (Vec::new(), Vec::new(), ParkedStreams::new());
-        Self { from: position, through: position, facts, parked, known }
-    }
-
-    fn take(&mut self, view: &str, recorded: &[RecordedEvent]) {
-        for event in recorded {
-            self.through = event.position;
-            // What comes behind an event that cannot be read is held back with it.
-            if self.known.contains_key(&event.stream) {
-                continue;
-            }
-            match stored::integration_fact(event) {
-                Ok(fact) => self.facts.push(fact),
-                Err(cause) => self.park(view, event.stream.clone(), event.revision, &cause),
-            }
+impl Pace {
+    /// Waits as long as so many events should have taken.
+    async fn hold(&self, events: u64) {
+        if let Some(rate) = self.rate {
+            let due = Duration::from_secs_f64(events as f64 / f64::from(rate.get()));
+            tokio::time::sleep_until(self.started + due).await;
         }
     }
-
-    fn take_damaged(&mut self, view: &str, damaged: &Damaged) {
-        self.through = damaged.position;
-        if !self.known.contains_key(&damaged.stream) {
-            self.park(view, damaged.stream.clone(), damaged.revision, damaged);
-        }
-    }
-
-    fn park(&mut self, view: &str, stream: StreamName, revision: Revision, cause: &(dyn std::error::Error + 'static)) {
-        tracing::error!(view, %stream, %revision, cause, "a stream is parked at an event that this release cannot read");
-        self.known.insert(stream.clone(), revision);
-        let tenant = stream.integration_of().map(|(tenant, _)| tenant);
-        self.parked.push(Parked { tenant, stream, revision });
-    }
-
-    async fn batch<V: View>(&mut self, views: &dyn WriteViews<V>) -> Result<Batch<V>, store::Error> {
-        let facts = std::mem::take(&mut self.facts);
-        let folded = fold(views.documents(touched::<V>(&facts)).await?, self.from, &facts);
-        self.from = self.through;
-        Ok(Batch { through: self.through, parked: std::mem::take(&mut self.parked), ..folded })
-    }
-}
-
-/// The keys whose documents a batch of facts touches.
-#[must_use]
-pub fn touched<V: View>(facts: &[Fact]) -> BTreeSet<(TenantId, V::Key)> {
-    let keys = |fact: &Fact| V::keys(fact).into_iter().map(|key| (fact.tenant.clone(), key)).collect::<Vec<_>>();
-    facts.iter().flat_map(keys).collect()
-}
-
-/// What a batch of facts changes, folded key by key in memory over the documents that were there before.
-#[must_use]
-pub fn fold<V: View>(mut before: Documents<V>, from: Position, facts: &[Fact]) -> Batch<V> {
-    let mut tenants = BTreeMap::<TenantId, TenantChanges<V>>::new();
-    for fact in facts {
-        for key in V::keys(fact) {
-            let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
-            let changes = match tenants.get_mut(&fact.tenant) {
-                Some(changes) => changes,
-                None => {
-                    let changes = TenantChanges { last, documents: BTreeMap::new() };
-                    tenants.entry(fact.tenant.clone()).or_insert(changes)
-                }
-            };
-            changes.last = last;
-            let known = changes.documents.remove(&key);
-            let document = known.unwrap_or_else(|| before.remove(&(fact.tenant.clone(), key.clone())));
-            let after = V::apply(&key, document, fact);
-            changes.documents.insert(key, after);
-        }
-    }
-    let through = facts.last().map_or(from, |last| last.position);
-    Batch { tenants, ..Batch::empty(from, through) }
 }

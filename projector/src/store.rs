@@ -66,7 +66,8 @@ pub struct Batch<V: View> {
     pub tenants: BTreeMap<TenantId, TenantChanges<V>>,
     /// Streams that are parked from now on.
     pub parked: Vec<Parked>,
-    /// Streams that are parked no more: what came behind the event that could not be read is in the batch.
+    /// Streams that are parked no more: what came behind the event that could not be read is in the batch. One that is
+    /// parked again further on is in both lists.
     pub unparked: Vec<StreamName>,
 }
 
@@ -220,8 +221,11 @@ impl<V: View> fmt::Debug for Snapshot<V> {
 /// Documents by tenant and key.
 pub type Documents<V> = BTreeMap<(TenantId, <V as View>::Key), <V as View>::Document>;
 
-/// What both halves know of a view.
-pub trait Views<V: View>: Send + Sync + fmt::Debug {
+/// What both halves know of a view, whichever it is.
+pub trait Views: Send + Sync + fmt::Debug {
+    /// Its name.
+    fn view(&self) -> &'static str;
+
     /// The checkpoint, as it moves.
     fn checkpoint(&self) -> watch::Receiver<Position>;
 
@@ -231,7 +235,7 @@ pub trait Views<V: View>: Send + Sync + fmt::Debug {
 
 /// The reading half: what queries are served from.
 #[async_trait]
-pub trait ReadViews<V: View>: Views<V> {
+pub trait ReadViews<V: View>: Views {
     /// A tenant as it is now, if it can be told at once.
     fn held(&self, tenant: &TenantId) -> Option<Arc<Snapshot<V>>>;
 
@@ -244,7 +248,7 @@ pub trait ReadViews<V: View>: Views<V> {
 
 /// The writing half: what the runner feeds.
 #[async_trait]
-pub trait WriteViews<V: View>: Views<V> {
+pub trait WriteViews<V: View>: Views {
     /// The documents that these keys have now.
     ///
     /// # Errors

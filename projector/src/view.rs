@@ -1,10 +1,14 @@
-//! What a view is: a name, a version, and a pure fold from events to documents.
+//! What a view is: a name, a version, and a pure fold from events to documents. And the list of the built-in ones: what
+//! stands in it is fed, listed, rebuilt, measured and can be read.
 
-use std::{fmt::Display, str::FromStr};
+use std::{fmt::Display, str::FromStr, sync::Arc};
 
 use events::integration::Fact;
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::store::ReadViews;
+
+pub mod access_by_principal;
 pub mod integrations;
 
 /// A view: documents by key, each folded from the events that touch it.
@@ -37,4 +41,55 @@ pub trait Index<K, D>: Clone + Default + Send + Sync {
 /// For views that are only read by key.
 impl<K, D> Index<K, D> for () {
     fn update(&mut self, _key: &K, _before: Option<&D>, _after: Option<&D>) {}
+}
+
+/// Makes of a list of views what needs to know all of them.
+macro_rules! built_in {
+    ($($(#[$doc:meta])* $name:ident: $view:ty,)*) => {
+        /// The names of the built-in views.
+        pub const NAMES: &[&str] = &[$(<$view>::NAME),*];
+
+        /// A reader of each built-in view.
+        #[derive(Debug, Clone)]
+        pub struct Readers {
+            $($(#[$doc])* pub $name: Arc<dyn ReadViews<$view>>,)*
+        }
+
+        impl Readers {
+            /// Makes one for each.
+            pub fn make(maker: &mut impl MakeReader) -> Self {
+                Self { $($name: maker.make::<$view>(),)* }
+            }
+        }
+
+        /// Does something with the view of this name; `None` when there is no such view.
+        pub fn with_view<W: WithView>(name: &str, what: W) -> Option<W::Output> {
+            $(if name == <$view>::NAME {
+                return Some(what.with::<$view>());
+            })*
+            None
+        }
+    };
+}
+
+built_in! {
+    /// Detail, HAL list and flat list.
+    integrations: integrations::Integrations,
+    /// What each user and team owns or is shared.
+    access_by_principal: access_by_principal::AccessByPrincipal,
+}
+
+/// Something that makes a reader of any view.
+pub trait MakeReader {
+    /// Makes it.
+    fn make<V: View>(&mut self) -> Arc<dyn ReadViews<V>>;
+}
+
+/// Something that can be done with any view.
+pub trait WithView {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn with<V: View>(self) -> Self::Output;
 }

@@ -1,4 +1,4 @@
-//! A second view: what each user and team can reach. One event touches several keys of it, and it is one file.
+//! The view `access-by-principal`, of which one event touches several keys, and the runner that feeds it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -10,7 +10,6 @@ use events::{
         OwnershipTransferred, Secrets, SlugReserved,
     },
     ids::{IntegrationId, Position, PrincipalId, Revision, Slug, TenantId},
-    integration::Fact,
     principal::Level,
     store::{
         EventStore, ExpectedRevision, StreamWrite,
@@ -21,57 +20,10 @@ use events::{
     time::Timestamp,
 };
 use projector::{
-    runner::{self, Progress},
+    runner::{self, Control, Mark, Progress},
     store::{Batch, ReadViews as _, Views as _, WriteViews as _, memory::MemoryViews},
-    view::View,
+    view::access_by_principal::{AccessByPrincipal, Reachable},
 };
-
-/// The view: integrations by principal, with what he may do.
-struct AccessByPrincipal;
-
-impl View for AccessByPrincipal {
-    type Key = PrincipalId;
-    type Document = BTreeMap<IntegrationId, Level>;
-    type Index = ();
-
-    const NAME: &'static str = "access-by-principal";
-    const VERSION: u32 = 1;
-
-    fn keys(fact: &Fact) -> Vec<PrincipalId> {
-        match &fact.event {
-            IntegrationEvent::Created(created) => vec![created.owner.clone()],
-            IntegrationEvent::Shared(shared) => vec![shared.principal.clone()],
-            IntegrationEvent::Unshared(unshared) => vec![unshared.principal.clone()],
-            IntegrationEvent::OwnershipTransferred(transfer) => vec![transfer.from.clone(), transfer.to.clone()],
-            IntegrationEvent::Deleted(deleted) => {
-                std::iter::once(&deleted.owner).chain(deleted.shares.keys()).cloned().collect()
-            }
-            IntegrationEvent::Updated(_)
-            | IntegrationEvent::TagsSet(_)
-            | IntegrationEvent::IconSet(_)
-            | IntegrationEvent::IconRemoved(_) => Vec::new(),
-        }
-    }
-
-    fn apply(key: &PrincipalId, document: Option<Self::Document>, fact: &Fact) -> Option<Self::Document> {
-        let mut reachable = document.unwrap_or_default();
-        let level = match &fact.event {
-            IntegrationEvent::Created(_) => Some(Level::Admin),
-            IntegrationEvent::Shared(shared) => Some(shared.level),
-            IntegrationEvent::OwnershipTransferred(transfer) => (*key == transfer.to).then_some(Level::Admin),
-            IntegrationEvent::Unshared(_) | IntegrationEvent::Deleted(_) => None,
-            IntegrationEvent::Updated(_)
-            | IntegrationEvent::TagsSet(_)
-            | IntegrationEvent::IconSet(_)
-            | IntegrationEvent::IconRemoved(_) => return Some(reachable),
-        };
-        match level {
-            Some(level) => reachable.insert(fact.integration, level),
-            None => reachable.remove(&fact.integration),
-        };
-        (!reachable.is_empty()).then_some(reachable)
-    }
-}
 
 /// A log that a test writes.
 struct Log {
@@ -165,18 +117,17 @@ fn deleted(owner: &str, shares: &[(&str, Level)]) -> IntegrationEvent {
 async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, position: Position) -> Vec<Progress> {
     let (mut checkpoint, mut told) = (views.checkpoint(), Vec::new());
     tokio::select! {
-        ended = runner::run(store, views, |progress| told.push(progress)) => panic!("{ended:?}"),
+        ended = runner::run(store, views, Control::default(), |progress| told.push(progress)) => panic!("{ended:?}"),
         reached = checkpoint.wait_for(|checkpoint| *checkpoint >= position) => drop(reached.unwrap()),
     }
     told
 }
 
-/// Why the runner ended.
 /// Who can reach what, as text.
 fn reachable(views: &MemoryViews<AccessByPrincipal>) -> Vec<String> {
     let snapshot = views.held(&tenant()).unwrap();
-    let of_one = |(who, what): (&PrincipalId, &BTreeMap<IntegrationId, Level>)| {
-        let levels = what.iter().map(|(id, level)| format!("{}:{}", &id.to_string()[34..], u8::from(*level)));
+    let of_one = |(who, what): (&PrincipalId, &Reachable)| {
+        let levels = what.iter().map(|(id, access)| format!("{}:{}", &id.to_string()[34..], u8::from(access.level())));
         format!("{who} {}", levels.collect::<Vec<_>>().join(" "))
     };
     snapshot.documents.iter().map(of_one).collect()
@@ -214,13 +165,14 @@ async fn a_new_view_replays_the_log_and_tells_when_it_has_caught_up() {
     let (views, mut told) = (MemoryViews::<AccessByPrincipal>::default(), Vec::new());
     let (caught_up, mut is_caught_up) = tokio::sync::watch::channel(false);
     tokio::select! {
-        ended = runner::run(&*log.store, &views, |progress| {
+        ended = runner::run(&*log.store, &views, Control::default(), |progress| {
             told.push(progress);
             caught_up.send_replace(progress == Progress::CaughtUp);
         }) => panic!("{ended:?}"),
         reached = is_caught_up.wait_for(|is| *is) => drop(reached.unwrap()),
     }
-    assert_eq!(told, [Progress::Replaying(last), Progress::Reached(last), Progress::CaughtUp]);
+    let mark = Mark { position: last, events: 2 };
+    assert_eq!(told, [Progress::Replaying(mark), Progress::Reached(mark), Progress::CaughtUp]);
     assert_eq!(reachable(&views), ["alice 01:3", "bob 01:1"]);
 }
 
@@ -281,7 +233,8 @@ async fn a_runner_goes_on_from_the_checkpoint_and_sees_nothing_of_what_was_befor
     // Nor does it see again what it saw when it ran before.
     let next = log.append(id(2), shared("carol", Level::Read)).await;
     let told = run_until(&log.store, &views, next).await;
-    assert!(told.iter().all(|told| [Progress::Reached(next), Progress::CaughtUp].contains(told)), "{told:?}");
+    let mark = Mark { position: next, events: 1 };
+    assert!(told.iter().all(|told| [Progress::Reached(mark), Progress::CaughtUp].contains(told)), "{told:?}");
     assert_eq!(reachable(&views), ["bob 02:3", "carol 02:1"]);
 }
 

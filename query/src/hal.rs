@@ -1,12 +1,18 @@
 //! Collections in HAL: links, what is embedded, paging.
 
-use events::{driver::Driver, ids::IntegrationId, integration::Share, limits};
+use events::{
+    driver::Driver,
+    ids::IntegrationId,
+    integration::{Integration, Share},
+    limits,
+};
+use projector::view::access_by_principal::Access;
 use serde::Serialize;
 use utoipa::ToSchema;
 use web::{
     params::{Params, Times},
     problem::Problem,
-    representation::{IntegrationItem, Link},
+    representation::{IntegrationItem, Link, SelfLink, integration_href},
 };
 
 /// The query parameters of a page.
@@ -118,6 +124,51 @@ collection! {
 collection! {
     /// The driver catalogue.
     DriverCollection, EmbeddedDrivers, "inf:integration-driver", DriverItem<'a>
+}
+
+collection! {
+    /// What a user or team reaches.
+    ReachableCollection, EmbeddedReachable, "inf:integration", ReachableItem<'a>
+}
+
+/// An integration that a user or team reaches.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct ReachableItem<'a> {
+    #[serde(rename = "_links")]
+    links: SelfLink,
+    /// Unique within the tenant.
+    #[schema(value_type = String, format = "uuid")]
+    id: IntegrationId,
+    /// The name that people see.
+    name: &'a str,
+    /// The readable name in paths.
+    slug: &'a str,
+    /// The driver's type.
+    r#type: &'a str,
+    /// Who owns it.
+    owner_id: &'a str,
+    /// Whether it belongs to a library.
+    embedded: bool,
+    /// What the user or team may do with it: 1 read, 2 write, 3 admin.
+    #[schema(minimum = 1, maximum = 3)]
+    access_level: u8,
+}
+
+impl<'a> ReachableItem<'a> {
+    /// Shows an integration that is reached like this.
+    pub(crate) fn of(integration: &'a Integration, access: Access) -> Self {
+        Self {
+            links: SelfLink { this: Link::to(integration_href(integration.id)) },
+            id: integration.id,
+            name: &integration.settings.name,
+            slug: integration.slug.as_str(),
+            r#type: &integration.settings.r#type,
+            owner_id: integration.owner.as_str(),
+            embedded: integration.library.is_some(),
+            access_level: access.level().into(),
+        }
+    }
 }
 
 /// A share in a list.

@@ -2,12 +2,19 @@
 
 use std::{cmp::Ordering, sync::Arc};
 
-use events::{ids::LibraryId, integration::Integration, principal::Principal};
+use events::{
+    ids::{LibraryId, PrincipalId},
+    integration::Integration,
+    principal::Principal,
+};
 use projector::{
     store::Snapshot,
-    view::integrations::{
-        Integrations,
-        by_name::{ByName, Place},
+    view::{
+        access_by_principal::AccessByPrincipal,
+        integrations::{
+            Integrations,
+            by_name::{ByName, Place},
+        },
     },
 };
 use web::{
@@ -52,6 +59,9 @@ pub(crate) struct Sort {
     way: Way,
 }
 
+/// The order unless another is asked for.
+const BY_NAME: Sort = Sort { key: SortKey::Name, way: Way::Ascending };
+
 impl Sort {
     /// The order that the query asks for.
     pub(crate) fn of(params: &Params) -> Result<Option<Self>, Problem> {
@@ -73,8 +83,8 @@ impl Sort {
     }
 
     /// Whether it is how visible sets are sorted anyway.
-    fn is_by_name(self) -> bool {
-        self.key == SortKey::Name && self.way == Way::Ascending
+    pub(crate) fn is_by_name(self) -> bool {
+        self == BY_NAME
     }
 
     /// Sorts integrations; ties by id ascending either way.
@@ -179,6 +189,19 @@ pub(crate) fn visible(snapshot: &Snapshot<Integrations>, principal: &Principal) 
     places.sort();
     places.dedup();
     places.into_iter().filter_map(known).collect()
+}
+
+/// The integrations that a principal reaches, embedded ones too, by name.
+pub(crate) fn reachable(
+    snapshot: &Snapshot<Integrations>,
+    reachable: &Snapshot<AccessByPrincipal>,
+    principal: &PrincipalId,
+) -> Vec<Arc<Integration>> {
+    let ids = reachable.documents.get(principal).into_iter().flat_map(|reachable| reachable.iter().map(|(id, _)| id));
+    let known = ids.filter_map(|id| snapshot.documents.get(&id));
+    let mut found: Vec<_> = known.filter(|integration| integration.is_reached_by(principal)).collect();
+    BY_NAME.sort(&mut found);
+    found.into_iter().cloned().collect()
 }
 
 /// The integrations of a library that the principal may see, in order.

@@ -40,6 +40,7 @@ use crate::{
 };
 
 mod not_built;
+mod principals;
 
 type Read = State<Arc<Queries>>;
 
@@ -59,6 +60,7 @@ fn routes() -> OpenApiRouter<Arc<Queries>> {
         .routes(routes!(list))
         .routes(routes!(flat_list))
         .routes(routes!(library))
+        .merge(principals::routes())
         .routes(routes!(detail))
         .routes(routes!(icon))
         .routes(routes!(shares))

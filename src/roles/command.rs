@@ -27,7 +27,7 @@ async fn command(options: &cli::Command, data_dir: &Path) -> Result<(), Failure>
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
-    let root = Root::of(&service, &store, None);
+    let root = Root::of(&service, &store, Vec::new());
     let api = commands.router(&service).merge(elsewhere(query::description(), "This process takes commands only."));
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);

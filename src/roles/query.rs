@@ -5,9 +5,9 @@ use std::{path::Path, sync::Arc};
 use projector::{
     store::{
         ReadViews, Views,
-        postgres::{PostgresReader, Refreshed},
+        postgres::{Database, PostgresReader, Refreshed},
     },
-    view::integrations::Integrations,
+    view::{MakeReader, Readers, View},
 };
 use query::Queries;
 use web::readiness::Part;
@@ -17,7 +17,7 @@ use crate::{
     Failure, cli, files, log,
     root::Root,
     serve::query_settings,
-    service::{self, Service, Trust},
+    service::{self, EachView, Service, Trust},
 };
 
 /// Runs the role until it is told to stop.
@@ -34,25 +34,43 @@ async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
     let address = listeners.address;
-    let reader = Arc::new(PostgresReader::<Integrations>::new(database, options.view_cache_mib * 1_024 * 1_024));
-    let views: Arc<dyn Views<Integrations>> = reader.clone();
-    let root = Root { writes_log: false, ..Root::of(&service, &store, Some(views)) };
-    let readable: Arc<dyn ReadViews<Integrations>> = reader.clone();
-    let queries = Queries::new(readable, Arc::clone(&store), query_settings(&options.reading));
+    let bytes_max = options.view_cache_mib * 1_024 * 1_024;
+    let shown = EachView::of(&service, Part::View);
+    let mut following = Following { service: &service, database, bytes_max, shown, views: Vec::new() };
+    let queries = Queries::new(Readers::make(&mut following), Arc::clone(&store), query_settings(&options.reading));
+    let root = Root { writes_log: false, ..Root::of(&service, &store, following.views) };
     // Commands first, as everywhere: `Allow` lists methods in this order.
     let commands = elsewhere(command::description(), "This process answers reads only.");
     let api = commands.merge(query::router(Arc::new(queries)));
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
-    let readiness = Arc::clone(&service.readiness);
-    service.spawn(async move {
-        let shown = |refreshed| {
-            readiness.set_ready(Part::ViewStore);
-            if let Refreshed::Through(_) = refreshed {
-                readiness.set_ready(Part::View);
-            }
-        };
-        match reader.follow(shown).await {}
-    });
     greet("query", address);
     service.run(&*store).await
+}
+
+/// Reads each view from the database, and follows it there.
+struct Following<'a> {
+    service: &'a Service,
+    database: Database,
+    bytes_max: u64,
+    shown: Arc<EachView>,
+    views: Vec<Arc<dyn Views>>,
+}
+
+impl MakeReader for Following<'_> {
+    fn make<V: View>(&mut self) -> Arc<dyn ReadViews<V>> {
+        let reader = Arc::new(PostgresReader::<V>::new(self.database.clone(), self.bytes_max));
+        let (followed, shown) = (Arc::clone(&reader), Arc::clone(&self.shown));
+        let readiness = Arc::clone(&self.service.readiness);
+        self.service.spawn(async move {
+            let tell = |refreshed| {
+                readiness.set_ready(Part::ViewStore);
+                if let Refreshed::Through(_) = refreshed {
+                    shown.set_ready(V::NAME);
+                }
+            };
+            match followed.follow(tell).await {}
+        });
+        self.views.push(reader.clone());
+        reader
+    }
 }

@@ -29,6 +29,9 @@ const COLLECTIONS: [&str; 4] = [
     "/api/integrations-list",
     "/api/libraries/lib:1/integrations",
 ];
+/// Likewise, and told to alice and to admins only.
+const OF_ALICE: [&str; 2] =
+    ["/api/principals/alice/integrations", "/api/principals/alice/integrations?sort=-name&limit=1"];
 
 /// A service with an integration that has one of everything.
 struct Furnished {
@@ -49,7 +52,10 @@ async fn furnish() -> Furnished {
     alice.put(&slack.path("/tags"), json!({ "tags": ["red", "green"] })).await.expect(200);
     let last = put_icon(&alice, &slack, ICON).await.expect(200);
     let position = last.header("integration-position").to_owned();
-    alice.get_at("/api/integrations", &position).await.expect(200);
+    // What one view shows another may not show yet.
+    for path in COLLECTIONS.into_iter().chain(OF_ALICE) {
+        alice.get_at(path, &position).await.expect(200);
+    }
     Furnished { server, alice, slack, position }
 }
 
@@ -58,7 +64,7 @@ impl Furnished {
     fn paths(&self) -> Vec<String> {
         let parts = PARTS.into_iter().chain(["/access", "/icon"]);
         let by_id_and_slug = |part| [self.slack.path(part), format!("/api/integrations/{}{part}", self.slack.slug)];
-        let others = COLLECTIONS.into_iter().chain(["/api/integration-drivers", "/api/me"]);
+        let others = COLLECTIONS.into_iter().chain(OF_ALICE).chain(["/api/integration-drivers", "/api/me"]);
         parts.flat_map(by_id_and_slug).chain(others.map(str::to_owned)).collect()
     }
 }

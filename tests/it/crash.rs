@@ -102,12 +102,14 @@ pub(crate) async fn furnish(client: &Client) -> (Vec<String>, String) {
     let lists = ["", "-list", "?q=drive", "?sort=-updatedAt&limit=1", "?tag=a"];
     let mut paths: Vec<_> = lists.iter().map(|rest| format!("/api/integrations{rest}")).collect();
     paths.push("/api/libraries/lib/integrations".to_owned());
+    paths.extend(["alice", "bob"].map(|who| format!("/api/principals/{who}/integrations")));
     for created in [&drive, &bare, &inside, &gone] {
         let details = ["", "/shares", "/shares/bob", "/owner", "/tags", "/icon"];
         paths.extend(details.iter().map(|rest| created.path(rest)));
     }
     paths.push(format!("/api/integrations/{}", drive.slug));
     client.get_at(&paths[0], &position).await.expect(200);
+    client.get_at("/api/principals/alice/integrations", &position).await.expect(200);
     (paths, position)
 }
 

@@ -217,11 +217,12 @@ fn every_answer_and_parameter_is_described_and_every_problem_is_a_problem_docume
 
 #[test]
 fn every_route_of_the_contract_is_described() {
-    const ROUTES: [&str; 48] = [
+    const ROUTES: [&str; 49] = [
         "GET /api/integrations",
         "POST /api/integrations",
         "GET /api/integrations-list",
         "GET /api/libraries/{libraryId}/integrations",
+        "GET /api/principals/{id}/integrations",
         "GET /api/integrations/{id}",
         "PUT /api/integrations/{id}",
         "DELETE /api/integrations/{id}",

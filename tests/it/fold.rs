@@ -1,6 +1,6 @@
 //! What the log says of each integration, folded here from its rows alone, and how the contract shows that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -172,6 +172,15 @@ impl Folded {
         Value::Object(item)
     }
 
+    /// As an item of `GET /principals/{id}/integrations`, if that principal reaches it.
+    fn reached_by(&self, principal: &str) -> Option<Value> {
+        let level = if self.owner == principal { json!(3) } else { self.shares.get(principal)?.clone() };
+        let mut item = self.pick(&["id", "name", "slug", "type", "ownerId", "embedded"]);
+        item.insert("accessLevel".to_owned(), level);
+        item.insert("_links".to_owned(), json!({ "self": self.href("") }));
+        Some(Value::Object(item))
+    }
+
     /// As an item of `GET /integrations-list`.
     fn flat(&self) -> Value {
         let names =
@@ -185,7 +194,8 @@ impl Folded {
     }
 }
 
-/// Checks that both lists and every detail show what the rows say, to an admin of the tenant.
+/// Checks that both lists, every detail, and what each principal reaches show what the rows say, to an admin of the
+/// tenant.
 pub(crate) async fn check_views(admin: &Client, tenant: &str, rows: &[Row]) {
     let there = fold(rows, tenant);
     let mut listed: Vec<_> = there.values().filter(|folded| folded.library.is_null()).collect();
@@ -203,5 +213,26 @@ pub(crate) async fn check_views(admin: &Client, tenant: &str, rows: &[Row]) {
         let answer = admin.get(&format!("/api/integrations/{}", folded.id)).await.expect(200);
         assert_eq!(answer.json(), folded.detail(), "a detail");
         assert!(answer.header("etag").starts_with(&format!("\"{}.", folded.change)), "{folded:?}");
+    }
+    check_access(admin, &there, rows).await;
+}
+
+async fn check_access(admin: &Client, there: &BTreeMap<String, Folded>, rows: &[Row]) {
+    let last = rows.iter().filter(|row| row.of("integration").is_some()).map(|row| row.position).max().unwrap_or(0);
+    let mut sorted: Vec<_> = there.values().collect();
+    sorted.sort_by_key(|folded| (folded.settings["name"].as_str().unwrap().to_lowercase(), folded.id.clone()));
+    let owners = sorted.iter().map(|folded| folded.owner.as_str().unwrap());
+    let others = sorted.iter().flat_map(|folded| folded.shares.keys().map(String::as_str)).chain(["nobody"]);
+    for principal in owners.chain(others).collect::<BTreeSet<_>>() {
+        let expected: Vec<_> = sorted.iter().filter_map(|folded| folded.reached_by(principal)).collect();
+        let path = format!("/api/principals/{principal}/integrations");
+        let mut items = Vec::new();
+        for start in (0..=expected.len()).step_by(500) {
+            let page = admin.get_at(&format!("{path}?limit=500&start={start}"), &format!("{last:016x}")).await;
+            let page = page.expect(200).json();
+            items.extend(page["_embedded"]["inf:integration"].as_array().unwrap().clone());
+            assert_eq!(page["total"], expected.len());
+        }
+        assert_eq!(items, expected, "what {principal} reaches");
     }
 }

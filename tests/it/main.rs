@@ -21,6 +21,7 @@ mod log;
 mod never_304;
 mod parked;
 mod positions;
+mod principals;
 mod problems;
 mod process;
 mod readme;

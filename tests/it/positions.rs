@@ -25,6 +25,7 @@ async fn slack(client: &Client) -> Created {
 fn paths(created: &Created) -> Vec<String> {
     let parts = ["", "/owner", "/tags", "/shares", "/shares/bob", "/access", "/icon"].map(|part| created.path(part));
     let collections = ["/api/integrations?q=x", "/api/integrations-list", "/api/libraries/none/integrations"];
+    let collections = collections.into_iter().chain(["/api/principals/alice/integrations"]);
     parts.into_iter().chain(collections.map(str::to_owned)).collect()
 }
 

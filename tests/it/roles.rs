@@ -18,6 +18,10 @@ use crate::{
     writers::Writers,
 };
 
+mod views;
+
+/// How many views there are, each with a lease of its own.
+const VIEWS: usize = 2;
 const LIST: &str = "/api/integrations-list";
 const WRITERS: usize = 4;
 /// Commands that are acknowledged between two faults.
@@ -84,7 +88,7 @@ async fn a_projector_takes_over_from_one_that_died_and_reads_go_on_meanwhile() {
     alice.get(LIST).await.expect(200);
     let shown = alice.get_at(LIST, &after.position).await.expect(200);
     assert!(shown.text().contains("After"));
-    eventually("the second one tells it", async || told(&server, "feeding the view") == 2).await;
+    eventually("the second one tells it", async || told(&server, "feeding the view") == 2 * VIEWS).await;
 }
 
 #[tokio::test]
@@ -95,10 +99,10 @@ async fn a_projector_that_wakes_up_after_another_took_its_lease_writes_nothing()
     alice.create(json!({ "name": "Before", "type": "slack" })).await;
     server.topology.projectors[0].signal("STOP");
     let created = alice.create(json!({ "name": "While it slept", "type": "slack" })).await;
-    eventually("the other one has the lease", async || told(&server, "feeding the view") == 2).await;
+    eventually("the other one has the lease", async || told(&server, "feeding the view") == 2 * VIEWS).await;
     alice.get_at(LIST, &created.position).await.expect(200);
     server.topology.projectors[0].signal("CONT");
-    eventually("the first one is refused", async || told(&server, "another process feeds the view now") == 1).await;
+    eventually("the first one is refused", async || told(&server, "another process feeds the view now") == VIEWS).await;
     let created = alice.create(json!({ "name": "After", "type": "slack" })).await;
     alice.get_at(LIST, &created.position).await.expect(200);
     check(&server).await;
@@ -166,12 +170,13 @@ async fn views(server: &Server, arguments: &[&str]) -> (bool, String, String) {
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
 
-async fn generations(server: &Server) -> Vec<(i64, String)> {
+/// The generations of a view, each with its state.
+async fn generations(server: &Server, view: &str) -> Vec<(i64, String)> {
     let (is_done, json, _) = views(server, &["list", "--json"]).await;
     assert!(is_done);
     let listed: Value = serde_json::from_str(&json).unwrap();
     let told = |one: &Value| (one["generation"].as_i64().unwrap(), one["state"].as_str().unwrap().to_owned());
-    listed.as_array().unwrap().iter().map(told).collect()
+    listed.as_array().unwrap().iter().filter(|one| one["view"] == view).map(told).collect()
 }
 
 /// Reads the list until told to stop: no read fails, and no position goes back. Answers how many reads it were.
@@ -201,7 +206,7 @@ async fn a_rebuild_under_load_is_switched_to_without_a_failed_read_or_a_step_bac
         assert!(is_done && out.ends_with("Switched\n"), "{out}{err}");
         let retired = (1..=round).map(|number| (number, "retired".to_owned()));
         let expected: Vec<_> = retired.chain([(round + 1, "live".to_owned())]).collect();
-        assert_eq!(generations(&server).await, expected);
+        assert_eq!(generations(&server, "integrations").await, expected);
     }
     stop.store(true, Ordering::Relaxed);
     assert!(reads.await.unwrap() > 0);
@@ -209,7 +214,7 @@ async fn a_rebuild_under_load_is_switched_to_without_a_failed_read_or_a_step_bac
     let created = server.alice().create(json!({ "name": "After", "type": "slack" })).await;
     server.alice().get_at(LIST, &created.position).await.expect(200);
     assert_eq!(views(&server, &["prune"]).await.1, "Removed 3 generation(s)\n");
-    assert_eq!(generations(&server).await, [(4, "live".to_owned())]);
+    assert_eq!(generations(&server, "integrations").await, [(4, "live".to_owned())]);
     server.kill();
     writers.ended().await;
     server.restart().await;
@@ -230,7 +235,7 @@ async fn a_rebuild_that_finds_a_difference_does_not_switch_and_leaves_nothing() 
     server.restart().await;
     let (is_done, _, err) = views(&server, &["rebuild", "integrations"]).await;
     assert!(!is_done && err.contains(&format!("acme {}", created.id)), "{err}");
-    assert_eq!(generations(&server).await, [(1, "live".to_owned())]);
+    assert_eq!(generations(&server, "integrations").await, [(1, "live".to_owned())]);
     let (is_done, _, err) = views(&server, &["rebuild", "nothing"]).await;
     assert!(!is_done && err.contains("there is no view nothing"), "{err}");
 }

@@ -13,6 +13,7 @@ mod harness;
 mod log;
 mod never_304;
 mod positions;
+mod principals;
 mod problems;
 mod process;
 mod roles;

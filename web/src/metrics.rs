@@ -35,6 +35,13 @@ pub struct FetchLabels {
     pub outcome: &'static str,
 }
 
+/// What is told of a view by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ViewLabels {
+    /// Its name.
+    pub view: &'static str,
+}
+
 /// Every metric.
 #[derive(Debug)]
 pub struct Metrics {
@@ -53,7 +60,11 @@ pub struct Metrics {
     pub token_key_fetches: Family<FetchLabels, Counter>,
     /// The last position of the log.
     pub log_position: Gauge<u64, AtomicU64>,
-    /// How many positions the views are behind the log.
+    /// The position up to which each view has taken the log.
+    pub view_checkpoint: Family<ViewLabels, Gauge<u64, AtomicU64>>,
+    /// Streams that each view has parked.
+    pub view_parked_streams: Family<ViewLabels, Gauge<u64, AtomicU64>>,
+    /// How many positions the views are behind the log, the last of them.
     pub projection_lag: Gauge<u64, AtomicU64>,
     /// Streams that the views have parked.
     pub parked_streams: Gauge<u64, AtomicU64>,
@@ -107,44 +118,52 @@ impl Default for Metrics {
             conflicts: Counter::default(),
             token_key_fetches: Family::default(),
             log_position: Gauge::default(),
+            view_checkpoint: Family::default(),
+            view_parked_streams: Family::default(),
             projection_lag: Gauge::default(),
             parked_streams: Gauge::default(),
             keys_to_rewrap: Gauge::default(),
             kafka: KafkaMetrics::default(),
             registry: Registry::default(),
         };
-        registry.register("request_seconds", "Seconds that a request took", metrics.request_seconds.clone());
-        registry.register("requests_in_flight", "Requests in flight", metrics.requests_in_flight.clone());
-        registry.register("requests_waiting", "Requests that wait for a position", metrics.requests_waiting.clone());
-        registry.register("appends", "Appends that were acknowledged", metrics.appends.clone());
-        registry.register("conflicts", "Appends that met another revision than expected", metrics.conflicts.clone());
-        registry.register(
-            "token_key_fetches",
-            "Fetches of an identity provider's token keys",
-            metrics.token_key_fetches.clone(),
-        );
-        registry.register("log_position", "The last position of the log", metrics.log_position.clone());
-        registry.register(
-            "projection_lag",
-            "Positions that the views are behind the log",
-            metrics.projection_lag.clone(),
-        );
-        registry.register(
-            "parked_streams",
-            "Streams with an event that this release cannot read",
-            metrics.parked_streams.clone(),
-        );
-        registry.register(
-            "keys_to_rewrap",
-            "Data keys that are not under the active master key",
-            metrics.keys_to_rewrap.clone(),
-        );
+        metrics.register(&mut registry);
         registry.register_collector(Box::new(metrics.kafka.clone()));
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("request_seconds", "Seconds that a request took", self.request_seconds.clone());
+        registry.register("requests_in_flight", "Requests in flight", self.requests_in_flight.clone());
+        registry.register("requests_waiting", "Requests that wait for a position", self.requests_waiting.clone());
+        registry.register("appends", "Appends that were acknowledged", self.appends.clone());
+        registry.register("conflicts", "Appends that met another revision than expected", self.conflicts.clone());
+        registry.register(
+            "token_key_fetches",
+            "Fetches of an identity provider's token keys",
+            self.token_key_fetches.clone(),
+        );
+        registry.register("log_position", "The last position of the log", self.log_position.clone());
+        registry.register(
+            "view_checkpoint",
+            "The position up to which a view has taken the log",
+            self.view_checkpoint.clone(),
+        );
+        registry.register("view_parked_streams", "Streams that a view has parked", self.view_parked_streams.clone());
+        registry.register("projection_lag", "Positions that the views are behind the log", self.projection_lag.clone());
+        registry.register(
+            "parked_streams",
+            "Streams with an event that this release cannot read",
+            self.parked_streams.clone(),
+        );
+        registry.register(
+            "keys_to_rewrap",
+            "Data keys that are not under the active master key",
+            self.keys_to_rewrap.clone(),
+        );
+    }
+
     /// All of them as text.
     #[must_use]
     pub fn render(&self) -> String {

@@ -185,7 +185,7 @@ fn add_conditional_parts(path: &str, is_read: bool, operation: &mut Value) {
 }
 
 fn shows_positions(path: &str) -> bool {
-    path.starts_with("/api/integrations") || path.starts_with("/api/libraries")
+    ["/api/integrations", "/api/libraries", "/api/principals"].iter().any(|start| path.starts_with(start))
 }
 
 /// The headers that an answer has for certain, and those that it may have.

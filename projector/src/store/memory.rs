@@ -87,7 +87,11 @@ impl<V: View> MemoryViews<V> {
     }
 }
 
-impl<V: View> Views<V> for MemoryViews<V> {
+impl<V: View> Views for MemoryViews<V> {
+    fn view(&self) -> &'static str {
+        V::NAME
+    }
+
     fn checkpoint(&self) -> watch::Receiver<Position> {
         self.checkpoint.subscribe()
     }

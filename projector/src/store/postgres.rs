@@ -16,14 +16,16 @@ mod lease;
 mod reader;
 mod rebuild;
 mod refresh;
+mod retry;
 mod schema;
 mod writer;
 
 pub use connect::{ConfigError, Database};
-pub use generation::{Listed, list, prune};
+pub use generation::{Listed, list, prune, prune_older};
 pub use lease::Lease;
 pub use reader::{PostgresReader, Refreshed};
 pub use rebuild::{Difference, Rebuild, Switch};
+pub use retry::Retry;
 pub use schema::{SchemaError, migrate};
 pub use writer::PostgresWriter;
 

@@ -32,6 +32,7 @@ macro_rules! view_store_suite {
             a_replayed_view_takes_the_place_of_nothing_only,
             what_a_batch_parks_stays_parked_at_its_first_event,
             a_stream_that_is_parked_no_more_brings_what_was_held_back_and_no_older_version,
+            a_stream_that_is_parked_again_further_on_is_parked_there,
             a_batch_leaves_other_tenants_as_they_were,
             the_checkpoint_is_told_after_the_snapshots,
             a_batch_of_several_tenants_takes_effect_as_a_whole,
@@ -259,6 +260,21 @@ pub async fn a_stream_that_is_parked_no_more_brings_what_was_held_back_and_no_ol
     let snapshot = store.snapshot(0).await;
     assert_eq!((snapshot.documents.len(), snapshot.last), (3, Some(last(5))));
     assert!(snapshot.parked.is_empty() && store.reader.parked().is_empty() && store.writer.parked().is_empty());
+}
+
+pub async fn a_stream_that_is_parked_again_further_on_is_parked_there(store: &Fixture) {
+    store.write(Batch { parked: vec![parked(3)], ..nothing(0, 9) }).await;
+    // In one batch, so that nothing can come between the two.
+    let unparked = vec![parked(3).stream];
+    store.write(Batch { unparked, parked: vec![parked(6)], ..batch(9, 9, 0, 9, true) }).await;
+    store.write(nothing(9, 10)).await;
+    let expected = BTreeMap::from([(parked(3).stream, Revision::new(6))]);
+    let snapshot = store.snapshot(0).await;
+    assert_eq!(
+        (&*snapshot.parked, &*store.reader.parked(), &*store.writer.parked()),
+        (&expected, &expected, &expected)
+    );
+    assert_eq!(snapshot.documents.len(), 1);
 }
 
 pub async fn a_batch_leaves_other_tenants_as_they_were(store: &Fixture) {

@@ -33,6 +33,7 @@ const READS: &str = "
     GET    /api/integrations                200 200  200 200 200  200 200 200  200 200 200 200 200 401
     GET    /api/integrations-list           200 200  200 200 200  200 200 200  200 200 200 200 200 401
     GET    /api/libraries/l/integrations    200 200  200 200 200  200 200 200  200 200 200 200 200 401
+    GET    /api/principals/reader/integrations   404 404  200 404 404  404 404 404  404 200 404 404 200 401
     GET    /api/integration-drivers         200 200  200 200 200  200 200 200  200 200 200 200 200 401
     GET    /api/me                          200 200  200 200 200  200 200 200  200 200 200 200 200 401
     POST   /api/session                     501 501  501 501 501  501 501 501  501 501 501 501 501 401

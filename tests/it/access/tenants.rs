@@ -18,6 +18,7 @@ async fn shown(client: &Client) -> Vec<Answer> {
         ["", "/icon", "/shares", "/owner", "/tags", "/access"].map(|rest| format!("/api/integrations/{ID}{rest}"));
     let of_tenant =
         ["/api/integrations", "/api/integrations-list", "/api/integrations/slack", "/api/libraries/b/integrations"];
+    let of_tenant = of_tenant.into_iter().chain(["/api/principals/bob/integrations"]);
     for path in of_integration.iter().map(String::as_str).chain(of_tenant) {
         let mut answer = client.get(path).await;
         for changing in ["date", "x-request-id"] {
@@ -36,7 +37,9 @@ async fn create(client: &Client, tenant: &str) {
     let tags = client.put(&created.path("/tags"), json!({ "tags": [tenant] })).await.expect(200);
     assert_eq!(icon.expect(200).status, 200);
     let at = tags.header("integration-position").to_owned();
-    client.get_at(&created.path(""), &at).await.expect(200);
+    for path in [&created.path(""), "/api/principals/bob/integrations"] {
+        client.get_at(path, &at).await.expect(200);
+    }
 }
 
 /// Every kind of command on the integration that all tenants have, and a create; the position of the last.
@@ -79,7 +82,9 @@ async fn check_that_others_stay(order: &[&str]) {
         let last = do_everything(&admin_of(&server, acting)).await;
         for (tenant, answers) in before {
             let client = admin_of(&server, tenant);
-            client.get_at("/api/integrations", &last).await.expect(200);
+            for path in ["/api/integrations", "/api/principals/bob/integrations"] {
+                client.get_at(path, &last).await.expect(200);
+            }
             assert_eq!(shown(&client).await, answers, "{acting} changed what {tenant} is shown");
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{COLLECTIONS, ICON, PARTS, change_and_shape, furnish, last_event, put_icon};
+use super::{COLLECTIONS, ICON, OF_ALICE, PARTS, change_and_shape, furnish, last_event, put_icon};
 use crate::harness::{ADMIN, CREATE, Client, Server};
 
 fn sha256(bytes: &[u8]) -> String {
@@ -59,7 +59,7 @@ async fn the_change_of_a_collection_is_position_and_hash_of_the_last_event_of_th
     let last = last_event(&world.server, "integration-acme:%");
     let other = world.server.other_tenant().create(json!({ "name": "Theirs", "type": "custom" })).await;
     assert!(other.position > unseen.position);
-    for path in COLLECTIONS {
+    for path in COLLECTIONS.into_iter().chain(OF_ALICE) {
         let answer = world.alice.get_at(path, &other.position).await.expect(200);
         let (change, shape) = change_and_shape(answer.header("etag"));
         assert_eq!(change, format!("{}-{}", last.position, &last.hash[..8]), "{path}");
@@ -72,7 +72,7 @@ async fn the_change_of_a_collection_is_position_and_hash_of_the_last_event_of_th
 async fn a_tenant_that_the_view_has_not_seen_has_the_change_zero() {
     let world = furnish().await;
     let stranger = world.server.client(json!({ "sub": "alice", "tenant": "acm" }));
-    for path in COLLECTIONS {
+    for path in COLLECTIONS.into_iter().chain(OF_ALICE) {
         let answer = stranger.get_at(path, &world.position).await.expect(200);
         let (change, shape) = change_and_shape(answer.header("etag"));
         assert_eq!(change, "0-00000000", "{path}");

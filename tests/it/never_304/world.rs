@@ -153,7 +153,9 @@ impl World {
     pub(super) async fn catch_up(&mut self) {
         for tenant in &mut self.tenants {
             if let Some(position) = tenant.position.take() {
-                tenant.root.get_at("/api/integrations?limit=1", &position).await.expect(200);
+                for path in ["/api/integrations?limit=1", "/api/principals/a/integrations?limit=1"] {
+                    tenant.root.get_at(path, &position).await.expect(200);
+                }
             }
         }
     }
@@ -180,7 +182,7 @@ impl World {
     fn path(&mut self, tenant: usize) -> String {
         let Living { id, slug, shares } = self.living(tenant);
         let integration = if self.random.has_chance(40) { slug } else { id };
-        match self.random.below(18) {
+        match self.random.below(20) {
             0..=2 => format!("/api/integrations/{integration}"),
             3 => format!("/api/integrations/{integration}/owner"),
             4 => format!("/api/integrations/{integration}/tags"),
@@ -193,6 +195,12 @@ impl World {
             9 | 10 => format!("/api/integrations/{integration}/icon"),
             11 | 12 => "/api/integrations-list".to_owned(),
             13 => format!("/api/libraries/{}/integrations", self.random.pick(&LIBRARIES)),
+            // Whom most may not ask about, their own name and that of a team.
+            18 | 19 => {
+                let who = self.random.pick(&PRINCIPALS);
+                let query = self.random.pick(&["", "?start=1", "?limit=2", "?sort=-name", "?limit=1&sort=updatedAt"]);
+                format!("/api/principals/{who}/integrations{query}")
+            }
             14 if self.random.has_chance(30) => "/api/integration-drivers".to_owned(),
             14 => "/api/me".to_owned(),
             _ => format!("/api/integrations{}", self.query()),

@@ -220,6 +220,7 @@ async fn everything_under_api_is_401_before_anything_else() {
         "/api/integrations/x/request/y/z",
         "/api/integration-drivers",
         "/api/libraries/x/integrations",
+        "/api/principals/x/integrations",
         "/api/me",
         "/api/session",
         "/api/history",

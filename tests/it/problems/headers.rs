@@ -26,10 +26,11 @@ fn commands(alice: &Client, created: &Created) -> Vec<(&'static str, Request)> {
 }
 
 /// Every route that reads an integration or a list.
-const READS: [&str; 9] = [
+const READS: [&str; 10] = [
     "/api/integrations",
     "/api/integrations-list",
     "/api/libraries/books/integrations",
+    "/api/principals/alice/integrations",
     "/api/integrations/ID",
     "/api/integrations/ID/shares",
     "/api/integrations/ID/shares/bob",

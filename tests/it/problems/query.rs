@@ -6,7 +6,7 @@ use super::super::harness::{Client, Created, Server};
 use super::{INVALID_PARAMETER, check, check_status, create};
 
 /// Every route that is built, with a method that it has.
-const ROUTES: [(&str, &str); 25] = [
+const ROUTES: [(&str, &str); 26] = [
     ("GET", "/api/integrations"),
     ("HEAD", "/api/integrations"),
     ("POST", "/api/integrations"),
@@ -30,6 +30,7 @@ const ROUTES: [(&str, &str); 25] = [
     ("GET", "/api/integrations/ID/access"),
     ("GET", "/api/integration-drivers"),
     ("GET", "/api/libraries/books/integrations"),
+    ("GET", "/api/principals/alice/integrations"),
     ("GET", "/api/me"),
     ("HEAD", "/api/me"),
 ];
@@ -102,7 +103,9 @@ async fn every_known_name_is_unknown_to_the_routes_that_have_it_not() {
             let has = match path {
                 "/api/integrations" => name != "at",
                 "/api/integrations/ID" => name == "at",
-                "/api/libraries/books/integrations" => matches!(name, "start" | "limit" | "sort"),
+                "/api/libraries/books/integrations" | "/api/principals/alice/integrations" => {
+                    matches!(name, "start" | "limit" | "sort")
+                }
                 _ => false,
             };
             let path = format!("{}?{name}=1", path.replace("ID", &created.id));
@@ -122,8 +125,10 @@ async fn refuses(alice: &Client, query: &str, name: &str) {
     let answer = alice.get(&format!("/api/integrations?{query}")).await;
     check(query, &answer, INVALID_PARAMETER, &[&pointer]);
     if matches!(name, "start" | "limit" | "sort") {
-        let answer = alice.get(&format!("/api/libraries/books/integrations?{query}")).await;
-        check(query, &answer, INVALID_PARAMETER, &[&pointer]);
+        for path in ["/api/libraries/books/integrations", "/api/principals/alice/integrations"] {
+            let answer = alice.get(&format!("{path}?{query}")).await;
+            check(query, &answer, INVALID_PARAMETER, &[&pointer]);
+        }
     }
 }
 

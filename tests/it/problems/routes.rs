@@ -11,7 +11,7 @@ use super::{METHOD_NOT_ALLOWED, NOT_BUILT, NOT_FOUND, check, check_status, creat
 const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"];
 
 /// Every route that is built, with its methods. `ID` stands for an integration.
-const BUILT: [(&str, &str); 13] = [
+const BUILT: [(&str, &str); 14] = [
     ("/api/integrations", "GET HEAD POST"),
     ("/api/integrations-list", "GET HEAD"),
     ("/api/integrations/ID", "DELETE GET HEAD PUT"),
@@ -24,6 +24,7 @@ const BUILT: [(&str, &str); 13] = [
     ("/api/integrations/ID/access", "GET HEAD"),
     ("/api/integration-drivers", "GET HEAD"),
     ("/api/libraries/books/integrations", "GET HEAD"),
+    ("/api/principals/alice/integrations", "GET HEAD"),
     ("/api/me", "GET HEAD"),
 ];
 
@@ -170,7 +171,7 @@ async fn what_is_no_route_is_404_under_every_method() {
 fn the_description_has_these_routes_and_no_other() {
     let template = |path: &str| {
         let path = path.replace("ID", "{id}").replace("/bob", "/{principalId}").replace("/red", "/{tagId}");
-        path.replace("/books", "/{libraryId}").replace("/v1/files", "/{path}")
+        path.replace("/books", "/{libraryId}").replace("/v1/files", "/{path}").replace("/alice", "/{id}")
     };
     let expected: BTreeSet<_> = all()
         .flat_map(|(path, methods)| methods.split(' ').map(move |method| (template(path), method.to_lowercase())))

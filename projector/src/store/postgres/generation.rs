@@ -2,7 +2,7 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{super::Error, connect::Database};
 use crate::view::View;
@@ -208,19 +208,38 @@ pub async fn list(database: &Database) -> Result<Vec<Listed>, Error> {
     Ok(listed)
 }
 
-/// Removes every generation that another one has taken the place of; answers how many.
+/// Removes every generation that another one of its version has taken the place of; answers how many.
 ///
 /// # Errors
 /// [`Error::Unavailable`].
 pub async fn prune(database: &Database) -> Result<usize, Error> {
+    remove_all(database, "state = 'retired'", &[]).await
+}
+
+/// Removes every generation of an older version of this view, once this release's version is live, unless somebody feeds
+/// it; answers how many.
+///
+/// # Errors
+/// [`Error::Unavailable`].
+pub async fn prune_older<V: View>(database: &Database) -> Result<usize, Error> {
+    let is_older = "view = $1 AND version < $2
+        AND EXISTS (SELECT FROM view_generations WHERE view = $1 AND version = $2 AND state = 'live')
+        AND NOT EXISTS (
+            SELECT FROM leases WHERE expires_at >= clock_timestamp()
+            AND name IN ('view ' || $1 || ' version ' || version, 'rebuild of view ' || $1 || ' version ' || version)
+        )";
+    remove_all(database, is_older, &[&V::NAME, &version::<V>()]).await
+}
+
+async fn remove_all(database: &Database, which: &str, of: &[&(dyn ToSql + Sync)]) -> Result<usize, Error> {
     let mut client = database.client().await?;
     let transaction = client.transaction().await?;
-    let sql = "DELETE FROM view_generations WHERE state = 'retired' RETURNING view, version, number";
-    let retired = transaction.query(sql, &[]).await?;
-    for row in &retired {
+    let sql = format!("DELETE FROM view_generations WHERE {which} RETURNING view, version, number");
+    let removed = transaction.query(&sql, of).await?;
+    for row in &removed {
         let table = table(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         drop_tables(&transaction, &table).await?;
     }
     transaction.commit().await?;
-    Ok(retired.len())
+    Ok(removed.len())
 }

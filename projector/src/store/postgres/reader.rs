@@ -194,7 +194,11 @@ pub(super) async fn parked_streams(client: &impl GenericClient, of: &Generation)
     parsed.collect()
 }
 
-impl<V: View> Views<V> for PostgresReader<V> {
+impl<V: View> Views for PostgresReader<V> {
+    fn view(&self) -> &'static str {
+        V::NAME
+    }
+
     fn checkpoint(&self) -> watch::Receiver<Position> {
         self.checkpoint.subscribe()
     }

@@ -136,7 +136,9 @@ impl<V: View> Rebuild<V> {
             let sql = "UPDATE view_generations SET state = $2, moved_at = clock_timestamp() WHERE id = $1";
             transaction.execute(sql, &[&id, &state]).await?;
         }
-        transaction.execute(&format!("SELECT pg_notify('{CHANNEL}', $1)"), &[&self.new.to_string()]).await?;
+        transaction
+            .execute(&format!("SELECT pg_notify('{CHANNEL}', $1)"), &[&format!("{} {}", V::NAME, self.new)])
+            .await?;
         transaction.commit().await?;
         Ok(Switch::Done)
     }

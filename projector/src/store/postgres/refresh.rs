@@ -73,7 +73,7 @@ impl<V: View> PostgresReader<V> {
             }
         };
         tokio::select! {
-            error = drive(connection, &told) => Err(error),
+            error = drive::<V>(connection, &told) => Err(error),
             ended = show => ended,
         }
     }
@@ -203,11 +203,15 @@ async fn changed<V: View>(
     Ok(tenants)
 }
 
-/// Drives a connection, and tells every notification.
-async fn drive(mut connection: Connection, told: &Notify) -> Error {
+/// Drives a connection, and tells every notification of this view.
+async fn drive<V: View>(mut connection: Connection, told: &Notify) -> Error {
     loop {
         match poll_fn(|context| connection.poll_message(context)).await {
-            Some(Ok(AsyncMessage::Notification(_))) => told.notify_one(),
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                if notification.payload().split(' ').next() == Some(V::NAME) {
+                    told.notify_one();
+                }
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => return error.into(),
             None => return Error::Unavailable("the connection was closed".into()),

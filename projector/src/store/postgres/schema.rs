@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::{super::Error as StoreError, connect::Database};
 
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001.sql")];
+const MIGRATIONS: [&str; 2] = [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
 /// Processes that start at once take turns under this number.
 const LOCK: i64 = 0x1a2e_9b7c_0d41;
 

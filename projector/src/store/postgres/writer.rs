@@ -37,8 +37,8 @@ const FENCE: &str = "lease AS MATERIALIZED (
 
 /// A view that this process feeds.
 pub struct PostgresWriter<V: View> {
-    lease: Lease,
-    generation: Generation,
+    pub(super) lease: Lease,
+    pub(super) generation: Generation,
     /// Whether the view is shown when it has caught up: a rebuild is compared first.
     is_shown: bool,
     write: String,
@@ -79,7 +79,7 @@ impl<V: View> PostgresWriter<V> {
         Self {
             lease,
             is_shown,
-            write: write_sql(&generation),
+            write: write_sql(V::NAME, &generation),
             checkpoint: watch::Sender::new(position_of(generation.position)),
             parked: ArcSwap::from_pointee(streams),
             generation,
@@ -125,7 +125,7 @@ impl<V: View> PostgresWriter<V> {
     }
 }
 
-fn write_sql(generation: &Generation) -> String {
+fn write_sql(view: &str, generation: &Generation) -> String {
     let (documents, tenants, parked) = (generation.documents(), generation.tenants(), generation.parked());
     format!(
         "WITH {FENCE}, changed AS (
@@ -144,13 +144,13 @@ fn write_sql(generation: &Generation) -> String {
                     ORDER BY position DESC LIMIT 1
                 ), written = excluded.written
         ), unparked AS (
-            DELETE FROM {parked} USING fence WHERE stream = ANY ($16)
+            DELETE FROM {parked} USING fence WHERE stream = ANY ($16::text[]) AND stream <> ALL ($13::text[])
         ), parked AS (
-            INSERT INTO {parked} (stream, tenant, revision)
+            INSERT INTO {parked} AS old (stream, tenant, revision)
             SELECT new.* FROM fence, unnest($13::text[], $14::text[], $15::bigint[]) AS new
-            ON CONFLICT (stream) DO NOTHING
+            ON CONFLICT (stream) DO UPDATE SET revision = excluded.revision WHERE old.stream = ANY ($16::text[])
         )
-        SELECT pg_notify('{CHANNEL}', id::text) FROM fence"
+        SELECT pg_notify('{CHANNEL}', '{view} ' || id::text) FROM fence"
     )
 }
 
@@ -198,7 +198,11 @@ fn to_json(document: &impl serde::Serialize) -> Result<String, Error> {
     serde_json::to_string(document).map_err(corrupt)
 }
 
-impl<V: View> Views<V> for PostgresWriter<V> {
+impl<V: View> Views for PostgresWriter<V> {
+    fn view(&self) -> &'static str {
+        V::NAME
+    }
+
     fn checkpoint(&self) -> watch::Receiver<Position> {
         self.checkpoint.subscribe()
     }
@@ -272,8 +276,9 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
         let sql = format!(
             "WITH lease AS MATERIALIZED (SELECT FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE), shown AS (
                  UPDATE view_generations SET state = 'live' FROM lease WHERE id = $3 AND state = 'filling' RETURNING id
-             ), told AS (SELECT pg_notify('{CHANNEL}', id::text) FROM shown)
-             SELECT count(*) FROM lease LEFT JOIN told ON true"
+             ), told AS (SELECT pg_notify('{CHANNEL}', '{view} ' || id::text) FROM shown)
+             SELECT count(*) FROM lease LEFT JOIN told ON true",
+            view = V::NAME
         );
         let client = self.lease.database.client().await?;
         let row = client.query_one(&sql, &[&self.lease.name, &self.lease.epoch, &self.generation.id]).await?;
