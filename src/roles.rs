@@ -1,7 +1,5 @@
 //! The roles that a production runs apart: `command`, `projector`, `query`.
 
-use std::{io::Write as _, net::SocketAddr};
-
 use axum::routing::{MethodFilter, on};
 use utoipa::openapi::{OpenApi, PathItem};
 use utoipa_axum::router::OpenApiRouter;
@@ -37,9 +35,4 @@ fn methods(item: &PathItem) -> impl Iterator<Item = MethodFilter> {
         (&item.patch, MethodFilter::PATCH),
     ];
     all.into_iter().filter_map(|(operation, filter)| operation.as_ref().map(|_| filter))
-}
-
-fn greet(role: &str, address: SocketAddr) {
-    // Nobody may be there to read it.
-    let _ = writeln!(std::io::stdout(), "Listening on http://{address}, {role}");
 }

@@ -2,7 +2,6 @@
 
 use std::{
     io::{IsTerminal as _, Write as _},
-    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -31,7 +30,7 @@ use crate::{
     commands::{Commands, now},
     log,
     root::Root,
-    service::{self, Service, Trust},
+    service::{self, Addresses, Service, Trust},
     token::now_seconds,
 };
 
@@ -54,7 +53,7 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
-    let address = listeners.address;
+    let addresses = listeners.addresses;
     let mut memory = InMemory::default();
     let readers = Readers::make(&mut memory);
     let replayed = readers.integrations.checkpoint();
@@ -75,7 +74,7 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
         let error = project(&*log, memory.feeds, readiness).await;
         let _ = failures.try_send(Failure::Service(error.into()));
     });
-    greet(data_dir, trust.key.as_deref(), address, is_first_start);
+    greet(data_dir, trust.key.as_deref(), addresses, is_first_start);
     service.run(&*store).await
 }
 
@@ -161,16 +160,17 @@ impl Replay {
 }
 
 /// The first thing that a newcomer sees. Nobody may be there to read it.
-fn greet(data_dir: &Path, key: Option<&TokenKey>, address: SocketAddr, is_first_start: bool) {
+fn greet(data_dir: &Path, key: Option<&TokenKey>, addresses: Addresses, is_first_start: bool) {
     let mut out = std::io::stdout();
     let data_dir = data_dir.display();
-    let _ = writeln!(out, "Listening on http://{address}, data in {data_dir}");
+    addresses.tell(&format!("data in {data_dir}"));
     // With a provider it is the provider who gives tokens.
     let Some(key) = key.filter(|_| is_first_start) else {
         return;
     };
     let _ = match first_token(key).ok().filter(|_| out.is_terminal()) {
         Some(token) => {
+            let address = addresses.requests;
             writeln!(out, "Try it:\n  curl -H 'Authorization: Bearer {token}' http://{address}/api/integrations")
         }
         None => writeln!(

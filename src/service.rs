@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::Write as _,
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -59,11 +60,18 @@ pub(crate) struct EachView {
     waits_for: Mutex<BTreeSet<&'static str>>,
 }
 
-/// Where it listens.
+/// What it listens on.
 pub(crate) struct Listeners {
     requests: TcpListener,
     metrics: Option<TcpListener>,
-    pub(crate) address: SocketAddr,
+    pub(crate) addresses: Addresses,
+}
+
+/// Where it listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) requests: SocketAddr,
+    metrics: Option<SocketAddr>,
 }
 
 /// What tells the service to stop: listened to before it serves anybody, so that no end is a rough one.
@@ -109,12 +117,14 @@ impl Service {
     /// Binds what it listens on.
     pub(crate) async fn bind(&self, address: SocketAddr, http: &cli::Http) -> Result<Listeners, Failure> {
         let requests = bind(address).await?;
-        let address = requests.local_addr().map_err(|error| Failure::Service(error.into()))?;
         let metrics = match http.metrics_listen {
             Some(address) => Some(bind(address).await?),
             None => None,
         };
-        Ok(Listeners { requests, metrics, address })
+        let address = |listener: &TcpListener| listener.local_addr().map_err(|error| Failure::Service(error.into()));
+        let addresses =
+            Addresses { requests: address(&requests)?, metrics: metrics.as_ref().map(address).transpose()? };
+        Ok(Listeners { requests, metrics, addresses })
     }
 
     /// Answers requests from now on.
@@ -183,6 +193,14 @@ impl Service {
             tracing::info!("stopped");
         }
         outcome
+    }
+}
+
+impl Addresses {
+    /// Says where it listens, and something more. Nobody may be there to read it.
+    pub(crate) fn tell(&self, more: &str) {
+        let metrics = self.metrics.map_or_else(String::new, |address| format!(", metrics on http://{address}"));
+        let _ = writeln!(std::io::stdout(), "Listening on http://{}, {more}{metrics}", self.requests);
     }
 }
 

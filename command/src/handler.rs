@@ -5,7 +5,7 @@ use std::{hash::BuildHasher as _, sync::Arc, time::Duration};
 use events::{
     envelope::{Digest, Fingerprint, Metadata, NewEvent, Place, new_event_id},
     event::{IconType, IntegrationEvent},
-    ids::IntegrationId,
+    ids::{IntegrationId, IntegrationRef},
     integration::{Fact, LastEvent},
     principal::Principal,
     seal::SecretPlace,
@@ -17,7 +17,10 @@ use events::{
 use foldhash::fast::RandomState;
 use moka::{policy::EvictionPolicy, sync::Cache};
 use thiserror::Error;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::{
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
 use tokio_util::task::TaskTracker;
 use web::{metrics::Metrics, problem::Fault};
 
@@ -37,8 +40,10 @@ use before::{Before, Upload};
 use load::Source;
 use slugs::Holder;
 
-/// How often a command meets another's before it gives up.
+/// How often a command meets another's before it gives up, at least.
 const TRIES: u32 = 8;
+/// For how long a command goes on meeting others' before it gives up, at least.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often an append is sent whose outcome is not known.
 const SENDS: u32 = 3;
 /// How many commands on different integrations go on at once without ever waiting for each other.
@@ -87,6 +92,14 @@ pub(crate) struct Asking {
     pub(crate) reason: Option<String>,
 }
 
+/// An integration that the caller was let in to, as he named it.
+#[derive(Debug, Clone)]
+pub(crate) struct Admitted {
+    id: IntegrationId,
+    reference: IntegrationRef,
+    need: Need,
+}
+
 /// What somebody wants, before what it needs beside the state has been prepared.
 #[derive(Debug)]
 pub(crate) enum Intent {
@@ -108,7 +121,7 @@ pub(crate) enum Error {
     #[error("the idempotency key was used for another request")]
     KeyReused,
     /// Other commands on the same integration came first, again and again.
-    #[error("gave up after {TRIES} conflicts")]
+    #[error("gave up after {TRIES} conflicts or more in {PATIENCE:?}")]
     Contended,
     /// The store failed.
     #[error("the store failed")]
@@ -171,12 +184,21 @@ impl Handler {
     pub(crate) async fn execute(
         self: &Arc<Self>,
         asking: Asking,
-        id: IntegrationId,
+        mut admitted: Admitted,
         precondition: Precondition,
         intent: Intent,
     ) -> Result<Arc<Aggregate>, Error> {
         let handler = Arc::clone(self);
-        let work = async move { handler.run(&asking, id, &precondition, &intent).await };
+        let work = async move {
+            loop {
+                match handler.run(&asking, admitted.id, &precondition, &intent).await {
+                    Err(Error::Rejected(Rejection::NotFound)) => {
+                        admitted = handler.admit_again(&asking.caller, &admitted).await?;
+                    }
+                    done => return done,
+                }
+            }
+        };
         finished(self.tasks.spawn(work).await)
     }
 
@@ -184,20 +206,24 @@ impl Handler {
     pub(crate) async fn refuse(
         &self,
         asking: &Asking,
-        id: IntegrationId,
+        mut admitted: Admitted,
         precondition: &Precondition,
         faults: Vec<Fault>,
     ) -> Error {
         let source = if self.store.is_sole_writer() { Source::Cache } else { Source::Store };
-        let stream = StreamName::integration(&asking.caller.tenant, id);
-        match self.peek(&stream, source).await {
-            Err(error) => error,
-            Ok(state) => match &*state {
-                Aggregate::Live(live) => {
-                    precondition.check(live).map_or_else(Error::from, |()| Rejection::Invalid(faults).into())
-                }
-                Aggregate::Absent | Aggregate::Deleted(_) => Rejection::NotFound.into(),
-            },
+        loop {
+            let stream = StreamName::integration(&asking.caller.tenant, admitted.id);
+            let state = match self.peek(&stream, source).await {
+                Ok(state) => state,
+                Err(error) => return error,
+            };
+            if let Aggregate::Live(live) = &*state {
+                return precondition.check(live).map_or_else(Error::from, |()| Rejection::Invalid(faults).into());
+            }
+            match self.admit_again(&asking.caller, &admitted).await {
+                Ok(again) => admitted = again,
+                Err(error) => return error,
+            }
         }
     }
 
@@ -212,8 +238,8 @@ impl Handler {
         let _turn = self.turn(&stream).await;
         let upload = Upload::of(intent, &asking.caller, id, self.clock.now());
         let mut source = Source::Cache;
-        let mut tries = 0;
-        while tries < TRIES {
+        let mut conflicts = Conflicts::none();
+        loop {
             // 1. Load.
             let state = self.load(&stream, source).await?;
             // 2. Decide.
@@ -240,13 +266,11 @@ impl Handler {
                 // 4. On a conflict again.
                 Err(StoreError::WrongExpectedRevision { .. } | StoreError::Tombstoned { .. }) => {
                     source = Source::Store;
-                    tries += 1;
-                    back_off(tries).await;
+                    conflicts.meet().await?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        Err(Error::Contended)
     }
 
     /// The command, and the writes that must stand before its event.
@@ -323,6 +347,8 @@ impl Handler {
         }
         let appended = match self.send(writes).await {
             Ok(appended) => appended[at],
+            // What is cached still stands in the log, and more.
+            Err(error @ StoreError::WrongExpectedRevision { .. }) => return Err(error),
             Err(error) => {
                 self.states.invalidate(stream);
                 return Err(error);
@@ -399,12 +425,34 @@ fn finished<T>(joined: Result<T, tokio::task::JoinError>) -> T {
     })
 }
 
-/// Waits a little, longer each time, and never as long as somebody else.
+/// What a command has met of others' so far.
+struct Conflicts {
+    count: u32,
+    since: Instant,
+}
+
+impl Conflicts {
+    fn none() -> Self {
+        Self { count: 0, since: Instant::now() }
+    }
+
+    /// One more. Waits a little before the command is tried again, unless it was tried for long enough.
+    async fn meet(&mut self) -> Result<(), Error> {
+        self.count += 1;
+        if self.count >= TRIES && self.since.elapsed() >= PATIENCE {
+            return Err(Error::Contended);
+        }
+        back_off(self.count).await;
+        Ok(())
+    }
+}
+
+/// Waits a little, at first longer each time, and never as long as somebody else.
 async fn back_off(tries: u32) {
     let mut byte = [0];
     getrandom::fill(&mut byte).expect("the operating system gives random bytes");
     let jitter = 0.5 + f64::from(byte[0]) / 255.0;
-    tokio::time::sleep(Duration::from_millis(2 << tries.min(8)).mul_f64(jitter)).await;
+    tokio::time::sleep(Duration::from_millis(2 << tries.min(4)).mul_f64(jitter)).await;
 }
 
 /// About how many bytes a state takes.

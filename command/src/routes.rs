@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use events::{
-    ids::{IntegrationId, PrincipalId, TagId},
+    ids::{PrincipalId, TagId},
     integration::{Integration, LastEvent},
     principal::Level,
     store::Error as StoreError,
@@ -28,7 +28,7 @@ use web::{
 use crate::{
     aggregate::{Aggregate, Live},
     decide::{Command, Need, Precondition, Rejection},
-    handler::{Asking, Error, Handler, Intent, last_of},
+    handler::{Admitted, Asking, Error, Handler, Intent, last_of},
     request,
 };
 
@@ -101,11 +101,11 @@ async fn create(State(handler): Commands, mut incoming: Incoming) -> Result<Resp
     responses((status = 200, description = "The updated integration", body = IntegrationDetail<'static>, content_type = "application/hal+json"))
 )]
 async fn update(State(handler): Commands, mut incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
     let body = incoming.read_json().await?;
     let (asking, precondition) = parameters(&incoming)?;
     let request = request::update(parse_json(&body)?);
-    let state = handler.execute(asking, id, precondition, Intent::Update(Box::new(request))).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Update(Box::new(request))).await?;
     Ok(detail(live(&state)?))
 }
 
@@ -119,9 +119,9 @@ async fn update(State(handler): Commands, mut incoming: Incoming) -> Result<Resp
     responses((status = 204, description = "Deleted"))
 )]
 async fn delete(State(handler): Commands, incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Admin)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Admin)).await?;
     let (asking, precondition) = parameters(&incoming)?;
-    let state = handler.execute(asking, id, precondition, Intent::Plain(Command::DeleteIntegration)).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(Command::DeleteIntegration)).await?;
     let mut response = StatusCode::NO_CONTENT.into_response();
     if let Some(last) = last_of(&state) {
         conditional::add_position(&mut response, last.position);
@@ -139,7 +139,7 @@ async fn delete(State(handler): Commands, incoming: Incoming) -> Result<Response
     responses((status = 200, description = "The share", body = ShareDetail<'static>, content_type = "application/json"))
 )]
 async fn share(State(handler): Commands, mut incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Admin)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Admin)).await?;
     let body = incoming.read_json().await?;
     let (asking, precondition) = parameters(&incoming)?;
     let principal = PrincipalId::parse(incoming.path("principalId"));
@@ -149,14 +149,14 @@ async fn share(State(handler): Commands, mut incoming: Incoming) -> Result<Respo
         (principal, level) => {
             let path = principal.err().map(|error| Fault::new("path:principalId", error.rule()));
             let faults = path.into_iter().chain(level.err().into_iter().flatten()).collect();
-            return Err(handler.refuse(&asking, id, &precondition, faults).await.into());
+            return Err(handler.refuse(&asking, admitted, &precondition, faults).await.into());
         }
     };
     let command = Command::ShareIntegration { principal: principal.clone(), level };
-    let state = handler.execute(asking, id, precondition, Intent::Plain(command)).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(command)).await?;
     let integration = &live(&state)?.integration;
     let share = integration.shares.get(&principal).ok_or_else(Problem::not_found)?;
-    let body = to_json(&ShareDetail::of(id, &principal, share));
+    let body = to_json(&ShareDetail::of(integration.id, &principal, share));
     Ok(with_state((StatusCode::OK, [(header::CONTENT_TYPE, JSON)], body).into_response(), &integration.last))
 }
 
@@ -171,11 +171,11 @@ async fn share(State(handler): Commands, mut incoming: Incoming) -> Result<Respo
 async fn unshare(State(handler): Commands, incoming: Incoming) -> Result<Response, Problem> {
     let principal = PrincipalId::parse(incoming.path("principalId"));
     let need = principal.as_ref().map_or(Need::Level(Level::Admin), |id| Need::AdminOr(id.clone()));
-    let id = admit(&handler, &incoming, need).await?;
+    let admitted = admit(&handler, &incoming, need).await?;
     let (asking, precondition) = parameters(&incoming)?;
     let principal = principal.map_err(|_| Problem::not_found())?;
     let command = Command::UnshareIntegration { principal };
-    let state = handler.execute(asking, id, precondition, Intent::Plain(command)).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(command)).await?;
     Ok(no_content(live(&state)?))
 }
 
@@ -189,14 +189,15 @@ async fn unshare(State(handler): Commands, incoming: Incoming) -> Result<Respons
     responses((status = 200, description = "The integration", body = IntegrationDetail<'static>, content_type = "application/hal+json"))
 )]
 async fn transfer_ownership(State(handler): Commands, mut incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Admin)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Admin)).await?;
     let body = incoming.read_json().await?;
     let (asking, precondition) = parameters(&incoming)?;
     let to = match request::owner(parse_json(&body)?) {
         Ok(to) => to,
-        Err(faults) => return Err(handler.refuse(&asking, id, &precondition, faults).await.into()),
+        Err(faults) => return Err(handler.refuse(&asking, admitted, &precondition, faults).await.into()),
     };
-    let state = handler.execute(asking, id, precondition, Intent::Plain(Command::TransferOwnership { to })).await?;
+    let state =
+        handler.execute(asking, admitted, precondition, Intent::Plain(Command::TransferOwnership { to })).await?;
     Ok(detail(live(&state)?))
 }
 
@@ -210,14 +211,14 @@ async fn transfer_ownership(State(handler): Commands, mut incoming: Incoming) ->
     responses((status = 200, description = "All tags", body = TagList<'static>, content_type = "application/json"))
 )]
 async fn set_tags(State(handler): Commands, mut incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
     let body = incoming.read_json().await?;
     let (asking, precondition) = parameters(&incoming)?;
     let tags = match request::tags(parse_json(&body)?) {
         Ok(tags) => tags,
-        Err(faults) => return Err(handler.refuse(&asking, id, &precondition, faults).await.into()),
+        Err(faults) => return Err(handler.refuse(&asking, admitted, &precondition, faults).await.into()),
     };
-    let state = handler.execute(asking, id, precondition, Intent::Plain(Command::SetTags { tags })).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(Command::SetTags { tags })).await?;
     Ok(tags_of(live(&state)?))
 }
 
@@ -230,16 +231,16 @@ async fn set_tags(State(handler): Commands, mut incoming: Incoming) -> Result<Re
     responses((status = 200, description = "All tags", body = TagList<'static>, content_type = "application/json"))
 )]
 async fn add_tag(State(handler): Commands, incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
     let (asking, precondition) = parameters(&incoming)?;
     let tag = match TagId::parse(incoming.path("tagId")) {
         Ok(tag) => tag,
         Err(error) => {
             let faults = vec![Fault::new("path:tagId", error.rule())];
-            return Err(handler.refuse(&asking, id, &precondition, faults).await.into());
+            return Err(handler.refuse(&asking, admitted, &precondition, faults).await.into());
         }
     };
-    let state = handler.execute(asking, id, precondition, Intent::Plain(Command::AddTag { tag })).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(Command::AddTag { tag })).await?;
     Ok(tags_of(live(&state)?))
 }
 
@@ -252,16 +253,16 @@ async fn add_tag(State(handler): Commands, incoming: Incoming) -> Result<Respons
     responses((status = 204, description = "Removed"))
 )]
 async fn remove_tag(State(handler): Commands, incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
     let (asking, precondition) = parameters(&incoming)?;
     let tag = TagId::parse(incoming.path("tagId")).map_err(|_| Problem::not_found())?;
-    let state = handler.execute(asking, id, precondition, Intent::Plain(Command::RemoveTag { tag })).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(Command::RemoveTag { tag })).await?;
     Ok(no_content(live(&state)?))
 }
 
 /// Lets the caller in, if he may see the integration and do what he needs to.
-async fn admit(handler: &Handler, incoming: &Incoming, need: Need) -> Result<IntegrationId, Problem> {
-    Ok(handler.admit(&incoming.principal()?, &incoming.reference()?, &need).await?)
+async fn admit(handler: &Handler, incoming: &Incoming, need: Need) -> Result<Admitted, Problem> {
+    Ok(handler.admit(&incoming.principal()?, incoming.reference()?, need).await?)
 }
 
 /// What stands in query and headers of a command on one integration.

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use command::{Clock, run_janitor};
 use web::readiness::Part;
 
-use super::{elsewhere, greet};
+use super::elsewhere;
 use crate::{
     Failure, cli,
     commands::{Commands, now},
@@ -26,12 +26,12 @@ async fn command(options: &cli::Command, data_dir: &Path) -> Result<(), Failure>
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
-    let address = listeners.address;
+    let addresses = listeners.addresses;
     let root = Root::of(&service, &store, Vec::new());
     let api = commands.router(&service).merge(elsewhere(query::description(), "This process takes commands only."));
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);
     service.tasks.spawn(run_janitor(Arc::clone(&store), Clock(now), service.stop.clone()));
-    greet("command", address);
+    addresses.tell("command");
     service.run(&*store).await
 }

@@ -7,7 +7,6 @@ use projector::view::{self, with_view};
 use utoipa_axum::router::OpenApiRouter;
 use web::readiness::Part;
 
-use super::greet;
 use crate::{
     Failure, cli, files, log,
     root::Root,
@@ -30,7 +29,7 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
     let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
     let store = log::follow(&options.log, data_dir)?;
     let listeners = service.bind(options.listen, &options.http).await?;
-    let address = listeners.address;
+    let addresses = listeners.addresses;
     let caught_up = EachView::of(&service, Part::Views);
     let begin = |name| {
         let (store, database) = (Arc::clone(&store), database.clone());
@@ -46,6 +45,6 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
         service.tasks.spawn(publishing);
     }
     service.answer(&options.http, listeners, None, root, OpenApiRouter::new());
-    greet("projector", address);
+    addresses.tell("projector");
     service.run(&*store).await
 }

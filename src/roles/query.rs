@@ -12,7 +12,7 @@ use projector::{
 use query::Queries;
 use web::readiness::Part;
 
-use super::{elsewhere, greet};
+use super::elsewhere;
 use crate::{
     Failure, cli, files, log,
     root::Root,
@@ -33,7 +33,7 @@ async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let store = log::follow(&options.log, data_dir)?;
     let trust = Trust::of(&options.identity, data_dir, provider.as_ref())?;
     let listeners = service.bind(options.listen, &options.http).await?;
-    let address = listeners.address;
+    let addresses = listeners.addresses;
     let bytes_max = options.view_cache_mib * 1_024 * 1_024;
     let shown = EachView::of(&service, Part::View);
     let mut following = Following { service: &service, database, bytes_max, shown, views: Vec::new() };
@@ -43,7 +43,7 @@ async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let commands = elsewhere(command::description(), "This process answers reads only.");
     let api = commands.merge(query::router(Arc::new(queries)));
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
-    greet("query", address);
+    addresses.tell("query");
     service.run(&*store).await
 }
 

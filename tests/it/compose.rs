@@ -5,12 +5,24 @@
 #![expect(dead_code, reason = "what only the other tests need")]
 #![expect(clippy::disallowed_methods, reason = "tests read the clock as clients do")]
 
+mod access;
+mod concurrency;
+mod conditional;
 #[path = "topology/deployment.rs"]
 mod deployment;
 mod description;
+mod fold;
 mod harness;
 mod log;
+mod never_304;
+mod nodes;
+mod positions;
+mod principals;
+mod problems;
 mod process;
+mod secrets;
 mod seed;
 #[path = "topology/compose.rs"]
 mod topology;
+mod transcript;
+mod writers;

@@ -5,10 +5,12 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::json;
 
-use super::harness::{Answer, Client, Created, Server};
+use super::{
+    harness::{Answer, Client, Created, Server},
+    log::Row,
+};
 
 mod codings;
 mod commands;
@@ -89,27 +91,12 @@ fn unzip(bytes: &[u8]) -> Vec<u8> {
     output.stdout
 }
 
-/// An event as the log has it.
-#[derive(Debug, Clone, PartialEq)]
-struct Logged {
-    position: i64,
-    revision: i64,
-    hash: String,
-}
-
-fn log(server: &Server) -> Connection {
-    let file = server.data_dir().join("events.sqlite");
-    Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
-}
-
-/// The last event of the streams whose names are like a pattern.
-fn last_event(server: &Server, streams: &str) -> Logged {
-    let sql = "SELECT position, revision, hash FROM events WHERE stream LIKE ? ORDER BY position DESC LIMIT 1";
-    let read = |row: &rusqlite::Row<'_>| Ok(Logged { position: row.get(0)?, revision: row.get(1)?, hash: row.get(2)? });
-    log(server).query_row(sql, [streams], read).unwrap()
+/// The last event of the streams whose names begin so.
+fn last_event(server: &Server, streams: &str) -> Row {
+    server.rows().into_iter().rfind(|row| row.stream.starts_with(streams)).unwrap()
 }
 
 /// How many events the log has.
-fn events(server: &Server) -> i64 {
-    log(server).query_row("SELECT count(*) FROM events", [], |row| row.get(0)).unwrap()
+fn events(server: &Server) -> usize {
+    server.rows().len()
 }

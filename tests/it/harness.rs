@@ -58,6 +58,11 @@ impl Server {
         self.topology.rows(&self.data_dir())
     }
 
+    /// Whether some bytes are anywhere in what the service keeps.
+    pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
+        self.topology.holds(&self.data_dir(), bytes)
+    }
+
     /// What the service has logged.
     pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(log_path(&self.data_dir())).unwrap()
@@ -112,7 +117,8 @@ impl Server {
 
     /// A client without a token.
     pub(crate) fn anonymous(&self) -> Client {
-        Client { url: self.url.clone(), token: None, http: http() }
+        let metrics = Some(self.topology.metrics_url());
+        Client { url: self.url.clone(), metrics, token: None, http: http() }
     }
 
     /// A client with a token of these claims.
@@ -191,6 +197,8 @@ pub(crate) struct Process {
     pub(crate) child: Child,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where its metrics are, when that is elsewhere.
+    metrics: Option<SocketAddr>,
 }
 
 impl Process {
@@ -217,15 +225,21 @@ impl Process {
             let status = child.wait().unwrap();
             panic!("the service ended with {status}:\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap());
         };
-        let address = first.strip_prefix("Listening on http://").and_then(|rest| rest.split_once(',')).unwrap().0;
+        let (address, more) = first.strip_prefix("Listening on http://").unwrap().split_once(',').unwrap();
+        let metrics = more.split_once(", metrics on http://").map(|(_, metrics)| metrics.parse().unwrap());
         // Whatever else it prints must not fill the pipe.
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.parse().unwrap() }
+        Self { child, address: address.parse().unwrap(), metrics }
     }
 
     /// Where it is reached.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Where its metrics are.
+    pub(crate) fn metrics_url(&self) -> String {
+        format!("http://{}", self.metrics.unwrap_or(self.address))
     }
 
     /// Sends it a signal, by its name.
@@ -244,6 +258,8 @@ fn http() -> reqwest::Client {
 #[derive(Clone)]
 pub(crate) struct Client {
     pub(crate) url: String,
+    /// Where metrics are asked for, when that is elsewhere.
+    pub(crate) metrics: Option<String>,
     pub(crate) token: Option<String>,
     pub(crate) http: reqwest::Client,
 }
@@ -350,7 +366,8 @@ impl Request {
 
     /// Sends it to a service that may be gone.
     pub(crate) async fn try_send(self) -> reqwest::Result<Answer> {
-        let url = format!("{}{}", self.client.url, self.path);
+        let metrics = self.client.metrics.as_ref().filter(|_| self.path.split('?').next() == Some("/metrics"));
+        let url = format!("{}{}", metrics.unwrap_or(&self.client.url), self.path);
         let mut request = self.client.http.request(self.method, url).headers(self.headers);
         if let Some(body) = self.body {
             request = request.body(body);

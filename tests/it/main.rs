@@ -30,6 +30,7 @@ mod seed;
 mod smoke;
 #[path = "topology/embedded.rs"]
 mod topology;
+mod transcript;
 mod transfer;
 mod verify;
 mod writers;

@@ -139,7 +139,7 @@ pub(crate) fn client(url: &str, data_dir: &Path, claims: Value) -> Client {
 
 /// A client of the service at `url` with this token.
 pub(crate) fn with_token(url: &str, token: &str) -> Client {
-    Client { url: url.to_owned(), token: Some(token.to_owned()), http: reqwest::Client::new() }
+    Client { url: url.to_owned(), metrics: None, token: Some(token.to_owned()), http: reqwest::Client::new() }
 }
 
 /// Looks again and again until it is so: nobody tells when a process or a file has changed.

@@ -139,7 +139,7 @@ async fn with_the_database_away_commands_and_the_tenants_at_hand_go_on_and_all_i
 async fn a_role_answers_nothing_of_anothers() {
     let server = Server::start().await;
     let alice = server.alice();
-    let at = |process: &Process| Client { url: process.url(), ..alice.clone() };
+    let at = |process: &Process| Client { url: process.url(), metrics: None, ..alice.clone() };
     let (command, query) = (at(&server.topology.command), at(&server.topology.query));
     for path in ["/api/integrations", LIST, "/api/integrations/x", "/api/me"] {
         command.request("GET", path).try_send().await.unwrap().expect_problem(421, "misdirected");

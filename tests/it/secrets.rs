@@ -28,11 +28,6 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     bytes.windows(needle.len()).any(|window| window == needle)
 }
 
-/// The name of a file of a directory that holds these bytes.
-fn holder(directory: &Path, needle: &[u8]) -> Option<String> {
-    files(directory).into_iter().find(|(_, bytes)| contains(bytes, needle)).map(|(name, _)| name)
-}
-
 /// An integration with a secret.
 async fn with_secret(client: &Client, name: &str) -> crate::harness::Created {
     client.create(body_with_secret(name)).await

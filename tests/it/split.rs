@@ -21,4 +21,5 @@ mod secrets;
 mod seed;
 #[path = "topology/split.rs"]
 mod topology;
+mod transcript;
 mod writers;

@@ -17,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::{
-    Asking, Error, Handler, Source, TRIES, back_off, finished,
+    Asking, Conflicts, Error, Handler, Source, finished,
     slugs::{Claim, reserve},
 };
 use crate::{
@@ -76,11 +76,12 @@ impl Handler {
         };
         let stream = StreamName::integration(&asking.caller.tenant, id);
         let _turn = self.turn(&stream).await;
-        let mut tries = 0;
-        while tries < TRIES {
+        let mut conflicts = Conflicts::none();
+        loop {
             // An id that was given or derived is looked up before a slug or a key is made for it.
-            if source != IdSource::Fresh || tries > 0 {
-                let from = if self.store.is_sole_writer() && tries == 0 { Source::Cache } else { Source::Store };
+            if source != IdSource::Fresh || conflicts.count > 0 {
+                let is_certain = self.store.is_sole_writer() && conflicts.count == 0;
+                let from = if is_certain { Source::Cache } else { Source::Store };
                 let state = self.load(&stream, from).await?;
                 if *state != Aggregate::Absent {
                     return self.repeat(asking, id, source, &state, request).await;
@@ -88,13 +89,11 @@ impl Handler {
             }
             match self.try_create(asking, id, source, request).await {
                 Err(Error::Store(StoreError::WrongExpectedRevision { .. } | StoreError::Tombstoned { .. })) => {
-                    tries += 1;
-                    back_off(tries).await;
+                    conflicts.meet().await?;
                 }
                 outcome => return outcome,
             }
         }
-        Err(Error::Contended)
     }
 
     /// Tries the slugs, best first, until one is the integration's.

@@ -10,7 +10,7 @@ use events::{
     stream::StreamName,
 };
 
-use super::{Error, Handler};
+use super::{Admitted, Error, Handler};
 use crate::{
     aggregate::{self, Aggregate},
     decide::{self, Need, Rejection},
@@ -21,7 +21,7 @@ use crate::{
 pub(super) enum Source {
     /// From the cache if it is there: an append proves it.
     Cache,
-    /// From the store.
+    /// From the store: it is what the log has at this moment.
     Store,
 }
 
@@ -30,13 +30,30 @@ impl Handler {
     pub(crate) async fn admit(
         &self,
         caller: &Principal,
-        reference: &IntegrationRef,
-        need: &Need,
-    ) -> Result<IntegrationId, Error> {
-        let id = match reference {
+        reference: IntegrationRef,
+        need: Need,
+    ) -> Result<Admitted, Error> {
+        let id = match &reference {
             IntegrationRef::Id(id) => *id,
             IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
         };
+        self.check_need(caller, id, &need).await?;
+        Ok(Admitted { id, reference, need })
+    }
+
+    /// The integration that a slug means by now, when what it meant has turned out not to be there: it may have been
+    /// deleted by another process, and the slug be another's.
+    pub(super) async fn admit_again(&self, caller: &Principal, admitted: &Admitted) -> Result<Admitted, Error> {
+        let IntegrationRef::Slug(slug) = &admitted.reference else { return Err(Rejection::NotFound.into()) };
+        if self.store.is_sole_writer() {
+            return Err(Rejection::NotFound.into());
+        }
+        self.forget_holder(&StreamName::slug(&caller.tenant, slug));
+        let again = self.admit(caller, admitted.reference.clone(), admitted.need.clone()).await?;
+        if again.id == admitted.id { Err(Rejection::NotFound.into()) } else { Ok(again) }
+    }
+
+    async fn check_need(&self, caller: &Principal, id: IntegrationId, need: &Need) -> Result<(), Error> {
         let stream = StreamName::integration(&caller.tenant, id);
         let state = match self.peek(&stream, Source::Cache).await {
             // Whoever may not even see it must not learn that it is there.
@@ -46,10 +63,10 @@ impl Handler {
             }
             state => state?,
         };
-        let admitted = decide::admit(&state, caller, need).map(|_| id);
+        let mut admitted = decide::admit(&state, caller, need).map(drop);
         if admitted.is_err() && !self.store.is_sole_writer() {
             let state = self.peek(&stream, Source::Store).await?;
-            return Ok(decide::admit(&state, caller, need).map(|_| id)?);
+            admitted = decide::admit(&state, caller, need).map(drop);
         }
         Ok(admitted?)
     }
@@ -66,13 +83,16 @@ impl Handler {
 
     /// The state of an integration whose turn it need not be.
     pub(super) async fn peek(&self, stream: &StreamName, source: Source) -> Result<Arc<Aggregate>, Error> {
+        let cached = self.states.get(stream);
         if source == Source::Cache
-            && let Some(state) = self.states.get(stream)
+            && let Some(state) = cached
         {
             return Ok(state);
         }
-        let (events, damaged) = read_until_damage(&*self.store, stream, Revision::FIRST).await?;
-        let mut state = Aggregate::Absent;
+        // What is cached stands in the log: only what follows it is read.
+        let from = cached.as_ref().and_then(|state| state.last()).map_or(Revision::FIRST, |last| last.revision.next());
+        let (events, damaged) = read_until_damage(&*self.store, stream, from).await?;
+        let mut state = cached.as_deref().cloned().unwrap_or_default();
         for recorded in &events {
             match stored::integration_fact(recorded) {
                 Ok(fact) => state = aggregate::evolve(state, &fact),

@@ -30,14 +30,14 @@ use crate::{
     responses((status = 200, description = "The integration", body = IntegrationDetail<'static>, content_type = "application/hal+json"))
 )]
 pub(super) async fn set(State(handler): Commands, mut incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
     let upload = read_upload(&mut incoming).await?;
     let (asking, precondition) = parameters(&incoming)?;
     let (media_type, bytes) = match upload {
         Ok(upload) => upload,
-        Err(fault) => return Err(handler.refuse(&asking, id, &precondition, vec![fault]).await.into()),
+        Err(fault) => return Err(handler.refuse(&asking, admitted, &precondition, vec![fault]).await.into()),
     };
-    let state = handler.execute(asking, id, precondition, Intent::SetIcon { media_type, bytes }).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::SetIcon { media_type, bytes }).await?;
     Ok(detail(live(&state)?))
 }
 
@@ -50,9 +50,9 @@ pub(super) async fn set(State(handler): Commands, mut incoming: Incoming) -> Res
     responses((status = 204, description = "Removed"))
 )]
 pub(super) async fn remove(State(handler): Commands, incoming: Incoming) -> Result<Response, Problem> {
-    let id = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
+    let admitted = admit(&handler, &incoming, Need::Level(Level::Write)).await?;
     let (asking, precondition) = parameters(&incoming)?;
-    let state = handler.execute(asking, id, precondition, Intent::Plain(Command::RemoveIcon)).await?;
+    let state = handler.execute(asking, admitted, precondition, Intent::Plain(Command::RemoveIcon)).await?;
     Ok(no_content(live(&state)?))
 }
 

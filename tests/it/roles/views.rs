@@ -50,7 +50,7 @@ async fn forget_views(server: &Server) {
 /// The value of a metric of the working projector.
 async fn metric(server: &Server, line: &str) -> Option<u64> {
     let url = server.topology.projectors[0].url();
-    let text = Client { url, ..server.anonymous() }.get("/metrics").await.expect(200).text();
+    let text = Client { url, metrics: None, ..server.anonymous() }.get("/metrics").await.expect(200).text();
     let found = text.lines().find_map(|told| told.strip_prefix(line))?;
     Some(found.trim().parse().unwrap())
 }

@@ -3,12 +3,12 @@
 //! EventStoreDB, the views in a real PostgreSQL; Kafka is away, but for tests that name one.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
-use peer::{Options, Peer};
+use peer::{Options, Peer, log::Event};
 use servers::{haproxy::Haproxy, postgres::Postgres};
 
 use super::{
@@ -21,8 +21,12 @@ use super::{
 pub(crate) const KAFKA: &str = "kafka=";
 /// What begins an option that names a database.
 pub(crate) const DATABASE: &str = "database=";
+/// An option: the log outlives the server.
+pub(crate) const PEER_ON_DISK: &str = "peer=disk";
 /// Whether one process answers everything: what each counts by itself is then what there is.
 pub(crate) const IS_ONE_PROCESS: bool = false;
+/// Whether the log is embedded: an append of several writes does all or none there, and positions have no gaps.
+pub(crate) const IS_EMBEDDED: bool = false;
 /// Where no Kafka is: the port of a service that nobody runs.
 const NO_KAFKA: &str = "127.0.0.1:9";
 
@@ -35,16 +39,18 @@ static PEERS: LazyLock<Mutex<HashMap<PathBuf, Weak<Peer>>>> = LazyLock::new(Mute
 pub(crate) struct Topology {
     pub(crate) services: BTreeMap<String, Process>,
     pub(crate) peer: Arc<Peer>,
+    peer_options: Options,
     proxy: Haproxy,
 }
 
 impl Topology {
     /// Starts every service.
     pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
-        let peer = peer(data_dir);
+        let peer_options = peer_options(data_dir, options);
+        let peer = peer(data_dir, &peer_options);
         let places = places(data_dir, options, &peer);
         // Options of a test are for those that answer requests.
-        let is_ours = |option: &&String| [KAFKA, DATABASE].iter().any(|name| option.starts_with(name));
+        let is_ours = |option: &&String| [KAFKA, DATABASE, PEER_ON_DISK].iter().any(|name| option.starts_with(name));
         let given: Vec<_> = options.iter().filter(|option| !is_ours(option)).collect();
         let mut services = BTreeMap::new();
         for (name, service) in DEPLOYMENT.ours().filter(|(_, service)| service.command != ["serve"]) {
@@ -62,7 +68,7 @@ impl Topology {
         // and the tests ask for no position once they have waited for it.
         let proxy =
             Haproxy::start([address("COMMAND_1"), address("COMMAND_2")], [address("QUERY_1"), address("QUERY_1")]);
-        Self { services, peer, proxy }
+        Self { services, peer, peer_options, proxy }
     }
 
     /// Where they are reached.
@@ -70,23 +76,59 @@ impl Topology {
         format!("http://{}", self.proxy.address)
     }
 
+    /// Where the metrics of the process are that answers reads.
+    pub(crate) fn metrics_url(&self) -> String {
+        self.services["query-1"].metrics_url()
+    }
+
+    /// Those that take commands.
+    pub(crate) fn commanding(&self) -> [&Process; 2] {
+        ["command-1", "command-2"].map(|name| &self.services[name])
+    }
+
+    /// Kills the server of the log, and starts it again on its data.
+    pub(crate) fn restart_peer(&mut self) {
+        let options = Options { port: self.peer.address().port(), ..self.peer_options.clone() };
+        // Nobody else has it: it ends when this one is dropped.
+        let ended = std::mem::replace(&mut self.peer, Arc::new(Peer::start(&Options::default()).unwrap()));
+        drop(Arc::into_inner(ended).unwrap());
+        self.peer = Arc::new(Peer::start(&options).unwrap());
+    }
+
     /// Everything that must be ready.
     pub(crate) fn processes(&mut self) -> Vec<&mut Process> {
         self.services.values_mut().collect()
     }
 
-    /// Every row of the log, in the order of positions.
+    /// Whether some bytes are in what the log shows. What it hides is the server's to remove.
+    pub(crate) fn holds(&self, data_dir: &Path, bytes: &[u8]) -> bool {
+        let contains = |data: &[u8]| data.windows(bytes.len()).any(|window| window == bytes);
+        self.rows(data_dir).iter().any(|row| contains(&row.data))
+    }
+
+    /// Every row of the log as a server has it that was scavenged, in the order of positions.
     pub(crate) fn rows(&self, _data_dir: &Path) -> Vec<Row> {
-        self.peer.events().iter().map(|event| row(event)).collect()
+        let events = self.peer.events();
+        let is_end = |event: &Event| event.event_type() == peer::log::TOMBSTONE;
+        let ended: HashSet<_> = events.iter().filter(|event| is_end(event)).map(|event| &event.stream).collect();
+        let is_shown = |event: &&Arc<Event>| {
+            is_end(event) || !(event.event_type().starts_with('$') || ended.contains(&event.stream))
+        };
+        events.iter().filter(is_shown).map(|event| row(event)).collect()
     }
 }
 
-fn peer(data_dir: &Path) -> Arc<Peer> {
+fn peer_options(data_dir: &Path, options: &[String]) -> Options {
+    let is_on_disk = options.iter().any(|option| option == PEER_ON_DISK);
+    Options { directory: is_on_disk.then(|| data_dir.with_extension("peer")), ..Options::default() }
+}
+
+fn peer(data_dir: &Path, options: &Options) -> Arc<Peer> {
     let mut peers = PEERS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(peer) = peers.get(data_dir).and_then(Weak::upgrade) {
         return peer;
     }
-    let peer = Arc::new(Peer::start(&Options::default()).unwrap());
+    let peer = Arc::new(Peer::start(options).unwrap());
     peers.insert(data_dir.to_owned(), Arc::downgrade(&peer));
     peer
 }
@@ -110,7 +152,7 @@ fn places(data_dir: &Path, options: &[String], peer: &Peer) -> Places {
     }
 }
 
-fn row(event: &peer::log::Event) -> Row {
+fn row(event: &Event) -> Row {
     let proposed = &event.proposed;
     let (metadata, event_type) = (String::from_utf8_lossy(&proposed.custom_metadata).into_owned(), event.event_type());
     let member = |name: &str| {

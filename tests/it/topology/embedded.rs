@@ -9,6 +9,8 @@ use super::{
 
 /// Whether one process answers everything: what each counts by itself is then what there is.
 pub(crate) const IS_ONE_PROCESS: bool = true;
+/// Whether the log is embedded: an append of several writes does all or none there, and positions have no gaps.
+pub(crate) const IS_EMBEDDED: bool = true;
 
 /// What runs.
 pub(crate) struct Topology {
@@ -25,6 +27,21 @@ impl Topology {
     /// Where it is reached.
     pub(crate) fn url(&self) -> String {
         self.service.url()
+    }
+
+    /// Where its metrics are.
+    pub(crate) fn metrics_url(&self) -> String {
+        self.service.metrics_url()
+    }
+
+    /// The one that takes commands.
+    pub(crate) fn commanding(&self) -> [&Process; 1] {
+        [&self.service]
+    }
+
+    /// Whether some bytes are in a file of the service.
+    pub(crate) fn holds(&self, data_dir: &Path, bytes: &[u8]) -> bool {
+        log::is_in_a_file(data_dir, bytes)
     }
 
     /// Every row of the log, in the order of positions.

@@ -21,6 +21,8 @@ static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
 
 /// Whether one process answers everything: what each counts by itself is then what there is.
 pub(crate) const IS_ONE_PROCESS: bool = false;
+/// Whether the log is embedded: an append of several writes does all or none there, and positions have no gaps.
+pub(crate) const IS_EMBEDDED: bool = true;
 
 /// What runs.
 pub(crate) struct Topology {
@@ -70,9 +72,24 @@ impl Topology {
         format!("http://{}", self.proxy.address)
     }
 
+    /// Whether some bytes are in a file of the service.
+    pub(crate) fn holds(&self, data_dir: &Path, bytes: &[u8]) -> bool {
+        log::is_in_a_file(data_dir, bytes)
+    }
+
     /// Every row of the log, in the order of positions.
     pub(crate) fn rows(&self, data_dir: &Path) -> Vec<Row> {
         log::rows(data_dir)
+    }
+
+    /// Where the metrics of the process are that answers reads.
+    pub(crate) fn metrics_url(&self) -> String {
+        self.query.metrics_url()
+    }
+
+    /// The one that takes commands.
+    pub(crate) fn commanding(&self) -> [&Process; 1] {
+        [&self.command]
     }
 
     /// Everything that must be ready.

@@ -10,6 +10,7 @@ use std::{
     path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
 
 use tokio::sync::oneshot;
@@ -32,6 +33,9 @@ mod session;
 mod state;
 mod subscription;
 mod wire;
+
+/// How long its end may take.
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// How a peer is started.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +79,8 @@ impl Peer {
                     _ = stopped => {}
                 }
             });
-            runtime.shutdown_background();
+            // Its tasks are gone when it has ended, and its port is free.
+            runtime.shutdown_timeout(END_MAX);
         })?;
         Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
     }
