@@ -23,6 +23,7 @@ mod process;
 mod product;
 mod publish;
 mod raw;
+mod rebuild;
 mod report;
 mod start;
 mod tokens;
@@ -71,6 +72,7 @@ const FIGURES: &[Figure] = &[
     ("verify", verify::run),
     ("publish", publish::run),
     ("views", views::run),
+    ("rebuild", rebuild::run),
     ("growth", growth::run),
     #[cfg(feature = "eventstoredb")]
     ("eventstoredb", eventstoredb::run),

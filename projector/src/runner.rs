@@ -20,9 +20,11 @@ use crate::{
     view::View,
 };
 
+mod decoding;
 mod feed;
 mod reading;
 
+use decoding::{Ahead, Told};
 pub use feed::{Feed, Feeding, fold, touched};
 pub use reading::Read;
 use reading::Reading;
@@ -111,7 +113,7 @@ pub async fn run_together(
                 continue;
             }
         };
-        if reading.take(message) {
+        if reading.take(Told::of(message)) {
             let read = reading.finish();
             for feed in &mut *feeds {
                 feed.write(&read).await?;
@@ -201,7 +203,8 @@ async fn replay(
     pace: &Pace,
     tell: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), Error> {
-    while reading.take(subscription.next().await?) {
+    let mut ahead = Ahead::of(subscription);
+    while reading.take(ahead.next().await?) {
         feeds.iter_mut().for_each(|feed| feed.replay(reading.facts()));
         reading.forget_facts();
         tell(Progress::Replaying(reading.mark()));

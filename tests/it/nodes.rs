@@ -15,7 +15,7 @@ use tokio::{
 
 use crate::{
     fold::check_views,
-    harness::{ADMIN, Answer, CREATE, Client, Request, Server},
+    harness::{ADMIN, Answer, CREATE, Client, Process, Request, Server},
     log,
     topology::PEER_ON_DISK,
 };
@@ -106,6 +106,36 @@ async fn a_slug_means_at_one_what_it_has_come_to_mean_at_the_other() {
         before = after;
     }
     log::check_form(&server.rows());
+}
+
+/// How many lists a process has answered.
+async fn lists_answered(server: &Server, process: &Process) -> u64 {
+    let at = Client { metrics: Some(process.metrics_url()), ..server.anonymous() };
+    let metrics = at.get("/metrics").await.expect(200).text();
+    let is_list = |line: &&str| {
+        line.starts_with("integrations_request_seconds_count") && line.contains(r#"route="/api/integrations-list""#)
+    };
+    metrics.lines().filter(is_list).map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+}
+
+#[tokio::test]
+async fn reads_of_one_caller_go_to_one_node_and_those_of_many_to_both() {
+    const READS: u64 = 5;
+    let server = Server::start().await;
+    let proxy = server.topology.balanced();
+    for user in 0..16 {
+        let client = Client { url: format!("http://{}", proxy.address), ..server.user(&format!("user-{user}")) };
+        for _ in 0..READS {
+            client.get("/api/integrations-list").await.expect(200);
+        }
+    }
+    let mut all = 0;
+    for process in server.topology.querying() {
+        let answered = lists_answered(&server, process).await;
+        assert!(answered > 0 && answered.is_multiple_of(READS), "{answered} of one node");
+        all += answered;
+    }
+    assert_eq!(all, 16 * READS);
 }
 
 /// Sends a request until the service is there to answer it, the same again.

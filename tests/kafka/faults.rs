@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use peer::{Options, Peer};
 use servers::{kafka::Broker, postgres::Postgres};
+use tempfile::TempDir;
 use tokio::task::block_in_place;
 
 use super::{
@@ -42,6 +44,12 @@ enum Fault {
     StopKafka,
     /// An end of PostgreSQL as in a power cut, and a start.
     StopPostgres,
+    /// A cut of every connection to the server of the log.
+    CutLog,
+    /// A kill of the server of the log, and a start.
+    RestartLog,
+    /// Some appends that take effect and are not answered.
+    LoseAnswers,
 }
 
 const FAULTS: [Fault; 6] = [
@@ -52,8 +60,19 @@ const FAULTS: [Fault; 6] = [
     Fault::StopKafka,
     Fault::StopPostgres,
 ];
+/// Those of a log on a server.
+const FAULTS_OF_A_SERVER: [Fault; 3] = [Fault::CutLog, Fault::RestartLog, Fault::LoseAnswers];
+/// How many answers are lost.
+const LOST: u32 = 5;
+
+/// The server of the log.
+struct LogServer {
+    peer: Option<Peer>,
+    options: Options,
+}
 
 struct World {
+    log: Option<LogServer>,
     roles: Roles,
     load: Load,
     kafka: Broker,
@@ -68,16 +87,19 @@ struct World {
 }
 
 impl World {
-    async fn start(random: Random) -> Self {
+    async fn start(random: Random, log: Option<LogServer>) -> Self {
         let (kafka, postgres) = block_in_place(|| (Broker::start(), Postgres::start()));
-        let mut roles = Roles::start(&postgres, &kafka.address()).await;
+        let mut roles = match &log {
+            None => Roles::start(&postgres, &kafka.address()).await,
+            Some(log) => Roles::start_on_server(&log.peer().url(), &postgres, &kafka.address()).await,
+        };
         roles.add_publisher(&[]);
         roles.add_publisher(&[]);
         roles.query.wait_until_ready().await;
         roles.publisher_after(0).await;
         let load = Load::start(&roles.command.api, PER_SECOND);
         let (taken_over, healed, refused) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
-        Self { roles, load, kafka, postgres, random, taken_over, healed, refused }
+        Self { log, roles, load, kafka, postgres, random, taken_over, healed, refused }
     }
 
     /// A fault somewhere in so many changes, and time to heal.
@@ -98,10 +120,17 @@ impl World {
                 self.some_changes(MEANWHILE).await;
                 block_in_place(|| self.postgres.start_again());
             }
+            Fault::CutLog => self.log_server().peer().fault(&peer::Fault::Drop),
+            Fault::RestartLog => block_in_place(|| self.log_server().restart()),
+            Fault::LoseAnswers => self.log_server().peer().fault(&peer::Fault::LoseAnswers(LOST)),
         }
         let healed = self.roles.healed().await;
         self.healed.entry(fault).or_default().push(healed);
         self.load.reach(begun + CHANGES).await;
+    }
+
+    fn log_server(&mut self) -> &mut LogServer {
+        self.log.as_mut().expect("the log is on a server")
     }
 
     async fn some_changes(&mut self, most: usize) {
@@ -167,10 +196,10 @@ impl World {
     async fn check(self, rounds: u64) -> serde_json::Value {
         let done = self.load.end().await;
         self.roles.healed().await;
-        check_views(self.roles.directory.path(), &self.roles.query.api).await;
-        let directory = self.roles.directory.path();
+        let (export, imported) = block_in_place(|| self.roles.exported());
+        check_views(&export, &self.roles.query.api).await;
         let seen = block_in_place(|| {
-            check_topics(&self.kafka.address(), &self.roles.prefix, directory, &self.roles.query.api)
+            check_topics(&self.kafka.address(), &self.roles.prefix, &imported, &self.roles.query.api)
         });
         assert!(done >= rounds * CHANGES && seen["events"].as_u64().unwrap() >= done, "{done} changes, {seen}");
         assert_epochs_rise(&self.kafka, &self.roles.prefix, 2);
@@ -191,12 +220,30 @@ impl World {
     }
 }
 
-/// All faults, each time in another order.
-fn faults(random: &mut Random, rounds: u64) -> Vec<Fault> {
+impl LogServer {
+    fn start(directory: &TempDir) -> Self {
+        let options = Options { directory: Some(directory.path().to_owned()), ..Options::default() };
+        let peer = Peer::start(&options).unwrap();
+        let options = Options { port: peer.address().port(), ..options };
+        Self { peer: Some(peer), options }
+    }
+
+    fn peer(&self) -> &Peer {
+        self.peer.as_ref().expect("it runs")
+    }
+
+    fn restart(&mut self) {
+        drop(self.peer.take());
+        self.peer = Some(Peer::start(&self.options).unwrap());
+    }
+}
+
+/// All of these faults, each time in another order.
+fn faults(of: &[Fault], random: &mut Random, rounds: u64) -> Vec<Fault> {
     let mut deck = Vec::new();
     let mut next = || {
         if deck.is_empty() {
-            deck.extend(FAULTS);
+            deck.extend(of);
         }
         deck.swap_remove(random.below(deck.len()))
     };
@@ -209,13 +256,23 @@ fn environment(name: &str) -> Option<u64> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faults_at_random_under_load_leave_every_event_on_kafka_once_and_the_views_a_fold_of_the_log() {
+    run(None, &FAULTS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_log_on_a_server_faults_of_that_too_leave_every_event_on_kafka_once() {
+    let directory = tempfile::tempdir().unwrap();
+    run(Some(LogServer::start(&directory)), &[&FAULTS[..], &FAULTS_OF_A_SERVER].concat()).await;
+}
+
+async fn run(log: Option<LogServer>, of: &[Fault]) {
     let rounds = environment("ROUNDS").unwrap_or(ROUNDS);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = environment("SEED").unwrap_or(now.as_secs());
     println!("SEED={seed} ROUNDS={rounds}");
     let (started, mut random) = (Instant::now(), Random::new(seed, 0));
-    let faults = faults(&mut random, rounds);
-    let mut world = World::start(random).await;
+    let faults = faults(of, &mut random, rounds);
+    let mut world = World::start(random, log).await;
     for (round, fault) in (1..).zip(faults) {
         world.round(fault).await;
         let healed = world.healed[&fault].last().unwrap();

@@ -7,21 +7,18 @@ use std::{
 
 use serde_json::Value;
 
-use super::process::{Api, binary};
+use super::process::Api;
 
-/// Compares what stands on Kafka, read by a group that never was, with the log's file and with what the API shows.
-pub(crate) fn check_topics(brokers: &str, prefix: &str, directory: &Path, api: &Api) -> Value {
+/// Compares what stands on Kafka, read by a group that never was, with the log of a data directory and with what the API
+/// shows.
+pub(crate) fn check_topics(brokers: &str, prefix: &str, data: &Path, api: &Api) -> Value {
     let mut check = Command::new(python());
     check.arg(consumer().join("check.py")).args([brokers, prefix]);
-    output(check.arg(directory.join("data/events.sqlite")).args([&api.url, &api.token]))
+    output(check.arg(data.join("events.sqlite")).args([&api.url, &api.token]))
 }
 
 /// Compares both lists with a fold of an export of the log.
-pub(crate) async fn check_views(directory: &Path, api: &Api) {
-    let export = directory.join("export.jsonl");
-    let mut command = binary();
-    let exported = command.arg("export").arg(&export).arg("--data-dir").arg(directory.join("data")).output().unwrap();
-    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+pub(crate) async fn check_views(export: &Path, api: &Api) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fold.py");
     let folded = output(Command::new("python3").arg(script).arg(export));
     let expected = &folded["tenants"]["acme"];

@@ -1,13 +1,18 @@
 //! The roles as processes of their own on one log: command, query, and projectors, some of which publish.
 
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
+use data_encoding::BASE64;
 use servers::postgres::Postgres;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use super::process::{Process, eventually};
+use super::process::{Process, binary, eventually};
 
 /// What runs.
 pub(crate) struct Roles {
@@ -17,6 +22,8 @@ pub(crate) struct Roles {
     /// What the topics' names begin with.
     pub(crate) prefix: String,
     pub(crate) directory: TempDir,
+    /// Options that every role takes: where the log is.
+    log: Vec<String>,
     brokers: String,
     database: String,
 }
@@ -30,28 +37,61 @@ pub(crate) struct Holder {
 }
 
 impl Roles {
-    /// Starts command and query.
+    /// Starts command and query, on a log in their data directory.
     pub(crate) async fn start(postgres: &Postgres, brokers: &str) -> Self {
-        let (directory, database) = (tempfile::tempdir().unwrap(), postgres.database());
-        let command = Process::start(directory.path(), &["command"]);
+        Self::start_on(Vec::new(), tempfile::tempdir().unwrap(), postgres, brokers).await
+    }
+
+    /// Starts them on a log on a server.
+    pub(crate) async fn start_on_server(url: &str, postgres: &Postgres, brokers: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        // Whoever writes such a log is given the master keys.
+        let data = directory.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::write(data.join("master.key"), format!("first {}\n", BASE64.encode(&[7; 32]))).unwrap();
+        Self::start_on(vec!["--event-store".to_owned(), url.to_owned()], directory, postgres, brokers).await
+    }
+
+    async fn start_on(log: Vec<String>, directory: TempDir, postgres: &Postgres, brokers: &str) -> Self {
+        let database = postgres.database();
+        let options: Vec<_> = log.iter().map(String::as_str).collect();
+        let command = Process::start(directory.path(), &[&["command"], &*options].concat());
         command.wait_until_ready().await;
-        let query = Process::start(directory.path(), &["query", "--views", &database]);
+        let query = Process::start(directory.path(), &[&["query", "--views", &database], &*options].concat());
         let (prefix, brokers) = (format!("roles-{}", Uuid::new_v4()), brokers.to_owned());
-        Self { command, query, projectors: Vec::new(), prefix, directory, brokers, database }
+        Self { command, query, projectors: Vec::new(), prefix, directory, log, brokers, database }
+    }
+
+    /// An export of the log, and a data directory with the log of that export.
+    pub(crate) fn exported(&self) -> (PathBuf, PathBuf) {
+        let [export, imported] = ["export.jsonl", "imported"].map(|name| self.directory.path().join(name));
+        let run = |command: &mut Command| {
+            let output = command.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        };
+        let data = self.directory.path().join("data");
+        run(binary().arg("export").arg(&export).arg("--data-dir").arg(data).args(&self.log));
+        run(binary().arg("import").arg(&export).arg("--data-dir").arg(&imported));
+        (export, imported)
     }
 
     /// Starts a projector that does not publish, and waits until it feeds the view.
     pub(crate) async fn add_feeder(&mut self) {
-        self.projectors.push(Process::start(self.directory.path(), &["projector", "--views", &self.database]));
+        self.add_projector(&[]);
         self.query.wait_until_ready().await;
     }
 
     /// Starts a projector that may publish.
     pub(crate) fn add_publisher(&mut self, options: &[&str]) {
-        let always = ["projector", "--views", &self.database, "--kafka", &self.brokers];
-        let prefix = ["--kafka-topic-prefix", &self.prefix];
-        let projector = Process::start(self.directory.path(), &[&always[..], &prefix, options].concat());
-        self.projectors.push(projector);
+        let (brokers, prefix) = (self.brokers.clone(), self.prefix.clone());
+        let always = ["--kafka", &brokers, "--kafka-topic-prefix", &prefix];
+        self.add_projector(&[&always, options].concat());
+    }
+
+    fn add_projector(&mut self, options: &[&str]) {
+        let log: Vec<_> = self.log.iter().map(String::as_str).collect();
+        let always = ["projector", "--views", &self.database];
+        self.projectors.push(Process::start(self.directory.path(), &[&always, &*log, options].concat()));
     }
 
     /// A connection to the views' database.

@@ -101,7 +101,8 @@ async fn the_limits_that_an_operator_may_change_are_options() {
 async fn metrics_can_have_an_address_of_their_own_with_nothing_else_on_it() {
     let metrics = free_address();
     let server = Server::start_with(&["--metrics-listen", &metrics]).await;
-    ask(server.anonymous().request("GET", "/metrics")).await.expect_problem(404, "not-found");
+    let at_the_other = Client { metrics: None, ..server.anonymous() };
+    ask(at_the_other.request("GET", "/metrics")).await.expect_problem(404, "not-found");
     let apart = |path: &str| reqwest::get(format!("http://{metrics}{path}"));
     let answer = apart("/metrics").await.unwrap();
     assert_eq!(answer.status(), 200);

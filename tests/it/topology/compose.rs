@@ -86,6 +86,16 @@ impl Topology {
         ["command-1", "command-2"].map(|name| &self.services[name])
     }
 
+    /// Those that answer reads.
+    pub(crate) fn querying(&self) -> [&Process; 2] {
+        ["query-1", "query-2"].map(|name| &self.services[name])
+    }
+
+    /// A proxy in front of all of them.
+    pub(crate) fn balanced(&self) -> Haproxy {
+        Haproxy::start(self.commanding().map(|one| one.address), self.querying().map(|one| one.address))
+    }
+
     /// Kills the server of the log, and starts it again on its data.
     pub(crate) fn restart_peer(&mut self) {
         let options = Options { port: self.peer.address().port(), ..self.peer_options.clone() };
