@@ -2,12 +2,10 @@
 
 use events::{
     event::{IconSet, IconType, IntegrationEvent},
-    store::sqlite::{
-        snapshot::Snapshot,
-        verify::{Finding, verify},
-    },
+    store::sqlite::{snapshot::Snapshot, verify::verify},
     stored::{ICON_UPLOADED, Store as _},
     time::Timestamp,
+    verify::Finding,
 };
 
 use super::*;
@@ -65,6 +63,9 @@ async fn it_makes_no_difference_into_how_many_ranges_the_log_is_cut() {
     for threads in [0, 1, 2, 3, 7, 20, 50] {
         assert_eq!(verify(directory.path(), threads, |_| {}).expect("it is read").findings, expected, "{threads}");
     }
+    // The walk through the port finds and counts the same.
+    let (by_file, by_port) = (verify(directory.path(), 1, |_| {}), events::verify::verify(&store, |_| {}).await);
+    assert_eq!(by_port.expect("it is read"), by_file.expect("it is read"));
 }
 
 #[tokio::test]
