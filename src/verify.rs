@@ -15,7 +15,7 @@ use crate::{Failure, cli, log::OnServer, progress::Progress};
 pub(crate) fn run(options: &cli::Verify, data_dir: &Path) -> Result<(), Failure> {
     let on_server = OnServer::open(&options.log)?;
     let progress = Progress::new("verifying");
-    let tell = |told: Told| progress.tell_on_a_terminal(told.passed, told.passed, told.all);
+    let tell = |told: Told| progress.tell_on_a_terminal(told.events, told.passed, told.all);
     let report = match on_server {
         Some(log) => log.wait(verify::verify(&**log.store(), tell))?,
         None => of_file(data_dir, tell)?,

@@ -120,6 +120,8 @@ impl Report {
 /// How far it has come.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
+    /// Events that were looked at, as far as they were counted.
+    pub events: u64,
     /// Positions that were passed.
     pub passed: u64,
     /// Positions to pass.
@@ -168,7 +170,7 @@ pub async fn verify(store: &dyn EventStore, mut tell: impl FnMut(Progress)) -> R
                 Err(damaged) => judge.damaged(damaged),
             }
         }
-        tell(Progress { passed: walk.passed().get(), all: walk.head().get() });
+        tell(Progress { events: judge.events(), passed: walk.passed().get(), all: walk.head().get() });
     }
     Ok(Report::of(walk.head(), vec![judge.into_seen()], Vec::new()))
 }

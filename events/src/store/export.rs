@@ -44,12 +44,6 @@ impl<'a> Export<'a> {
         self.walk.head()
     }
 
-    /// Everything up to here was looked at.
-    #[must_use]
-    pub fn passed(&self) -> Position {
-        self.walk.passed()
-    }
-
     /// The next events in the order of their positions, perhaps none; `None` at the end.
     ///
     /// # Errors
@@ -81,12 +75,12 @@ impl<'a> Export<'a> {
     async fn keys(&self, page: &[RecordedEvent]) -> Result<HashMap<StreamName, RecordedEvent>, Error> {
         let streams: Vec<_> = page.iter().filter_map(key_of).collect();
         let mut keys = HashMap::new();
+        let look = |stream: &StreamName| {
+            let (store, stream) = (Arc::clone(self.store), stream.clone());
+            async move { store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await }
+        };
         for streams in streams.chunks(LOOKS_MAX) {
-            let mut looks = JoinSet::new();
-            for stream in streams.iter().cloned() {
-                let store = Arc::clone(self.store);
-                looks.spawn(async move { store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await });
-            }
+            let mut looks: JoinSet<_> = streams.iter().map(look).collect();
             while let Some(look) = looks.join_next().await {
                 match look.map_err(|error| Error::Unavailable(error.into()))? {
                     Ok(found) => keys.extend(found.into_iter().map(|key| (key.stream.clone(), key))),

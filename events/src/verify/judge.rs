@@ -46,6 +46,11 @@ pub(super) struct Judge {
 }
 
 impl Judge {
+    /// How many events it has looked at.
+    pub(super) fn events(&self) -> u64 {
+        self.seen.events
+    }
+
     /// What was seen and found.
     pub(super) fn into_seen(self) -> Seen {
         self.seen

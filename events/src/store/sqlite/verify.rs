@@ -58,7 +58,8 @@ pub fn verify(directory: &Path, threads: usize, tell: impl Fn(Progress) + Sync) 
     let passed = AtomicU64::new(0);
     let pass = |positions: u64| {
         let passed = passed.fetch_add(positions, Ordering::Relaxed) + positions;
-        tell(Progress { passed, all: last.unsigned_abs() });
+        // Nearly every position has an event.
+        tell(Progress { events: passed, passed, all: last.unsigned_abs() });
     };
     let walk = &|range| -> rusqlite::Result<Seen> { Walk::new(&open(&path)?).over(range, &pass) };
     thread::scope(|scope| {
