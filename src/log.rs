@@ -14,7 +14,7 @@ use tokio::{runtime::Runtime, time::timeout};
 use crate::{Failure, cli, files};
 
 /// How long a verb waits for a connection to a server before it asks why there is none.
-const PATIENCE: Duration = Duration::from_secs(4);
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The log, for a process that writes it. One on a server may not be there yet: its health tells.
 pub(crate) fn write(options: &cli::Log, data_dir: &Path) -> Result<Arc<dyn EventStore>, Failure> {

@@ -34,6 +34,8 @@ async fn an_icon_that_was_hashed_anew_is_found_by_what_its_integration_names() {
         let uploaded = icon_event(&icon, bytes, &metadata);
         store.append(vec![append(icon.clone(), uploaded), append(integration, set)]).await.expect("appended");
         let found = verify(directory.path(), 1, |_| {}).expect("it is read").findings;
+        let by_port = events::verify::verify(&store, |_| {}).await.expect("it is read").findings;
+        assert_eq!(by_port, found, "the walk through the port finds the same");
         let altered = Finding::Altered { stream: icon.to_string(), revision: 0 };
         assert_eq!(found, if is_whole { Vec::new() } else { vec![altered] });
     }
