@@ -17,7 +17,7 @@ pub(crate) fn run(options: &cli::Verify, data_dir: &Path) -> Result<(), Failure>
     let progress = Progress::new("verifying");
     let tell = |told: Told| progress.tell_on_a_terminal(told.events, told.passed, told.all);
     let report = match on_server {
-        Some(log) => log.wait(verify::verify(&**log.store(), tell))?,
+        Some(log) => log.wait(verify::verify(log.store(), tell))?,
         None => of_file(data_dir, tell)?,
     };
     progress.clear();

@@ -2,15 +2,18 @@
 //!
 //! A log in a file is looked at more closely by [`crate::store::sqlite::verify`], which finds and tells the same.
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use self::judge::Judge;
 use crate::{
-    envelope::Digest,
+    envelope::{Digest, RecordedEvent},
     event::IconSet,
-    ids::Position,
-    store::{Error, EventStore, walk::Walk},
-    stream::Kind,
+    ids::{Position, Revision},
+    store::{
+        Direction, Error, EventStore,
+        walk::{Read, Walk, look_at},
+    },
+    stream::{Kind, StreamName},
 };
 
 mod judge;
@@ -155,14 +158,15 @@ pub(crate) fn named_icon(stream: &str, event_type: &[u8], data: &[u8]) -> Option
 }
 
 /// Walks a log through the port, up to its head as it is known now. Whatever the store hides from its readers, since it
-/// was removed or replaced, is not looked at. `tell` is called with each page.
+/// was removed or replaced, is not looked at, unless it hides what is never removed.
 ///
 /// In memory stay some 100 bytes for each stream that is never removed, and for each icon that no integration names.
 ///
 /// # Errors
 /// [`Error::Unavailable`], [`Error::Corrupt`]. Damage is no error, but a finding.
-pub async fn verify(store: &dyn EventStore, mut tell: impl FnMut(Progress)) -> Result<Report, Error> {
-    let (mut walk, mut judge) = (Walk::new(store, &Kind::ALL), Judge::default());
+pub async fn verify(store: &Arc<dyn EventStore>, mut tell: impl FnMut(Progress)) -> Result<Report, Error> {
+    let (mut walk, mut judge) = (Walk::new(&**store, &Kind::ALL), Judge::default());
+    let mut hidden = Vec::new();
     while let Some(page) = walk.next().await? {
         for read in &page {
             match read {
@@ -170,7 +174,32 @@ pub async fn verify(store: &dyn EventStore, mut tell: impl FnMut(Progress)) -> R
                 Err(damaged) => judge.damaged(damaged),
             }
         }
+        hidden.extend(hidden_of(store, &page).await?);
         tell(Progress { events: judge.events(), passed: walk.passed().get(), all: walk.head().get() });
     }
+    for (stream, first) in &hidden {
+        judge.hidden(stream, *first);
+    }
     Ok(Report::of(walk.head(), vec![judge.into_seen()], Vec::new()))
+}
+
+/// The streams that begin in a page and show nothing of it to who reads them, though they are never removed: somebody
+/// has removed one, or cut it short, and the log as a whole does not tell. With the first event that each shows, if any.
+async fn hidden_of(store: &Arc<dyn EventStore>, page: &[Read]) -> Result<Vec<(StreamName, Option<Revision>)>, Error> {
+    let begins = |event: &&RecordedEvent| event.revision == Revision::FIRST && !event.stream.kind().is_removable();
+    let events = page.iter().filter_map(|read| read.as_ref().ok());
+    let streams: Vec<_> = events.filter(begins).map(|event| event.stream.clone()).collect();
+    let mut hidden = Vec::new();
+    for (stream, look) in look_at(store, &streams, Direction::ForwardsFrom(Revision::FIRST)).await? {
+        match look {
+            Ok(Some(first)) if first.revision == Revision::FIRST => {}
+            Ok(first) => hidden.push((stream, first.map(|event| event.revision))),
+            Err(Error::Tombstoned { .. }) => hidden.push((stream, None)),
+            // The walk finds it too.
+            Err(Error::Damaged(_)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    hidden.sort();
+    Ok(hidden)
 }

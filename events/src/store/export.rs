@@ -8,9 +8,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tokio::task::JoinSet;
-
-use super::{Direction, Error, EventStore, walk::Walk};
+use super::{
+    Direction, Error, EventStore,
+    walk::{Walk, look_at},
+};
 use crate::{
     envelope::RecordedEvent,
     ids::{Position, Revision},
@@ -19,8 +20,6 @@ use crate::{
 
 /// What is met on the way; keys are asked for.
 const KINDS: [Kind; 3] = [Kind::Integration, Kind::Slug, Kind::Icon];
-/// How many keys are asked for at once.
-const LOOKS_MAX: usize = 32;
 
 /// An export of a log.
 #[derive(Debug)]
@@ -75,19 +74,12 @@ impl<'a> Export<'a> {
     async fn keys(&self, page: &[RecordedEvent]) -> Result<HashMap<StreamName, RecordedEvent>, Error> {
         let streams: Vec<_> = page.iter().filter_map(key_of).collect();
         let mut keys = HashMap::new();
-        let look = |stream: &StreamName| {
-            let (store, stream) = (Arc::clone(self.store), stream.clone());
-            async move { store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await }
-        };
-        for streams in streams.chunks(LOOKS_MAX) {
-            let mut looks: JoinSet<_> = streams.iter().map(look).collect();
-            while let Some(look) = looks.join_next().await {
-                match look.map_err(|error| Error::Unavailable(error.into()))? {
-                    Ok(found) => keys.extend(found.into_iter().map(|key| (key.stream.clone(), key))),
-                    // It was destroyed.
-                    Err(Error::Tombstoned { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        for (stream, look) in look_at(self.store, &streams, Direction::BackwardsFromEnd).await? {
+            match look {
+                Ok(key) => keys.extend(key.map(|key| (stream, key))),
+                // It was destroyed.
+                Err(Error::Tombstoned { .. }) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(keys)

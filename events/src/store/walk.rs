@@ -1,11 +1,21 @@
 //! A walk over the log through the port, page by page, up to where the log ended when the walk began. What is damaged is
 //! told in its place, and the walk goes on behind it.
 
-use super::{Damaged, Error, EventStore};
-use crate::{envelope::RecordedEvent, ids::Position, stream::Kind};
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{Damaged, Direction, Error, EventStore};
+use crate::{
+    envelope::RecordedEvent,
+    ids::Position,
+    stream::{Kind, StreamName},
+};
 
 /// How many events are looked at at once: icons, of up to 512 KiB each, may come in a row.
 const PAGE: usize = 250;
+/// How many streams are looked at at once.
+const LOOKS_MAX: usize = 32;
 
 /// An event, or that it is damaged.
 pub type Read = Result<RecordedEvent, Damaged>;
@@ -72,4 +82,27 @@ fn position_of(read: &Read) -> Position {
         Ok(event) => event.position,
         Err(damaged) => damaged.position,
     }
+}
+
+/// The first event that each of some streams shows from one of its ends; they are asked for many at once.
+pub(crate) async fn look_at(
+    store: &Arc<dyn EventStore>,
+    streams: &[StreamName],
+    direction: Direction,
+) -> Result<Vec<(StreamName, Result<Option<RecordedEvent>, Error>)>, Error> {
+    let look = |stream: &StreamName| {
+        let (store, stream) = (Arc::clone(store), stream.clone());
+        async move {
+            let read = store.read_stream(&stream, direction, 1).await;
+            (stream, read.map(|events| events.into_iter().next()))
+        }
+    };
+    let mut looked = Vec::with_capacity(streams.len());
+    for streams in streams.chunks(LOOKS_MAX) {
+        let mut looks: JoinSet<_> = streams.iter().map(look).collect();
+        while let Some(look) = looks.join_next().await {
+            looked.push(look.map_err(|error| Error::Unavailable(error.into()))?);
+        }
+    }
+    Ok(looked)
 }

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use super::{Finding, Seen, named_icon};
 use crate::{
     envelope::{Digest, RecordedEvent},
+    ids::Revision,
     store::Damaged,
     stream::{Kind, StreamName},
 };
@@ -89,6 +90,13 @@ impl Judge {
     pub(super) fn damaged(&mut self, damaged: &Damaged) {
         self.pass(&damaged.stream, damaged.revision.get());
         self.altered(&damaged.stream, damaged.revision.get());
+    }
+
+    /// A stream that was seen shows nothing to who reads it before this event of it, or nothing at all.
+    pub(super) fn hidden(&mut self, stream: &StreamName, first: Option<Revision>) {
+        let end = self.ends.get(&key(&self.hashers, stream.as_str())).map_or(0, |end| end.revision);
+        let to = number(first.map_or(end, |first| first.get().saturating_sub(1)));
+        self.find(stream, |stream| Finding::Missing { stream, from: 0, to });
     }
 
     /// Counts an event, and moves the end of its stream to it.

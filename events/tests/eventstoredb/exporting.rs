@@ -63,7 +63,7 @@ async fn a_key_that_is_wrapped_anew_or_destroyed_while_an_export_runs_is_in_it_a
     let mut import = Import::begin(directory.path(), head).expect("there is none");
     events.iter().for_each(|event| import.add(event).expect("it is taken"));
     import.finish().expect("it is written");
-    let copy = SqliteStore::open(directory.path()).expect("it opens");
+    let copy: Arc<dyn EventStore> = Arc::new(SqliteStore::open(directory.path()).expect("it opens"));
     let report = verify(&copy, |_| {}).await.expect("it can be read");
     assert_eq!((report.findings.as_slice(), report.events, report.head), (&[][..], events.len() as u64, head));
 }

@@ -2,6 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use events::{
+    store::{EventStore as _, StreamWrite, eventstoredb::EventStoreDb},
+    stream::StreamName,
+};
 use serde_json::Value;
 use tokio::{sync::mpsc::unbounded_channel, task::spawn_blocking};
 
@@ -155,4 +159,22 @@ async fn an_event_that_cannot_be_read_hides_no_other() {
     site.alter(&stream, 3, |event| event.proposed.data = "{}".into());
     expected.push(format!("{stream} revision 3: altered"));
     assert_eq!(findings(&site), expected);
+}
+
+#[tokio::test]
+async fn a_stream_that_somebody_cut_short_or_removed_is_found_though_the_log_shows_it_still() {
+    let site = Site::stopped().await;
+    let stream = site.stream(|event| event.event_type().starts_with("IconSet"));
+    site.peer.limit(&stream, Some(2));
+    assert_eq!(findings(&site), [format!("{stream} revisions 0 to 1: missing")]);
+    site.peer.limit(&stream, None);
+    let (integration, slug) =
+        (StreamName::parse(&stream).unwrap(), site.stream(|event| event.stream.starts_with("slug-")));
+    let store = EventStoreDb::open(&site.peer.url()).unwrap();
+    let tombstone = |stream| StreamWrite::Tombstone { stream };
+    store.append(vec![tombstone(StreamName::parse(&slug).unwrap()), tombstone(integration)]).await.unwrap();
+    let expected = [format!("{stream} revisions 0 to 3: missing"), format!("{slug} revision 0: missing")];
+    let mut found = findings(&site);
+    found.sort();
+    assert_eq!(found, expected);
 }

@@ -109,6 +109,11 @@ impl Peer {
         self.state.log().alter(stream, revision, change)
     }
 
+    /// Shows only the last so many events of a stream to who reads it, as its metadata may ask for.
+    pub fn limit(&self, stream: &str, max_count: Option<u64>) {
+        self.state.log().limit(stream, max_count);
+    }
+
     /// What it has counted.
     #[must_use]
     pub fn counts(&self) -> Counts {

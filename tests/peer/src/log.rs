@@ -237,6 +237,11 @@ impl Log {
         true
     }
 
+    /// Shows only the last so many events of a stream, as its metadata may ask for.
+    pub fn limit(&mut self, stream: &str, max_count: Option<u64>) {
+        self.streams.entry(stream.into()).or_default().max_count = max_count;
+    }
+
     fn is_deleted(&self, stream: &str) -> bool {
         let of = stream.strip_prefix(METASTREAM).unwrap_or(stream);
         [stream, of].iter().any(|name| self.streams.get(*name).is_some_and(|known| known.is_deleted))
