@@ -1,27 +1,27 @@
 //! `integrations history`: what happened to an integration, for people or as the contract's history entries.
 
-use std::{fmt::Write as _, io::Write as _, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, io::Write as _, path::Path};
 
 use anyhow::{Context as _, anyhow};
 use events::{
+    envelope::RecordedEvent,
     history::{Change, Entry, entry},
-    ids::IntegrationRef,
-    store::sqlite::file::LogFile,
+    ids::{IntegrationId, IntegrationRef, Revision},
+    store::{Direction, sqlite::file::LogFile, walk::Walk},
     stored::slug_reserved,
-    stream::StreamName,
+    stream::{Kind, StreamName},
 };
 use serde_json::value::RawValue;
 
-use crate::{Failure, cli, log};
+use crate::{Failure, cli, log::OnServer, progress::Progress};
 
 /// Prints the history of an integration, oldest first.
 pub(crate) fn run(options: &cli::History, data_dir: &Path) -> Result<(), Failure> {
-    log::embedded_only(&options.log, "history")?;
-    let file = LogFile::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
-    let streams = streams(&file, options)?;
+    let log = open(options, data_dir)?;
+    let streams = streams(&*log, options)?;
     let mut histories = Vec::new();
     for stream in streams {
-        let events = read(&file, &stream)?;
+        let events = read(&*log, &stream)?;
         if !events.is_empty() {
             histories.push((stream, events));
         }
@@ -33,12 +33,58 @@ pub(crate) fn run(options: &cli::History, data_dir: &Path) -> Result<(), Failure
     std::io::stdout().write_all(printed.as_bytes()).context("cannot print").map_err(Failure::Service)
 }
 
-fn streams(log: &LogFile, options: &cli::History) -> Result<Vec<StreamName>, Failure> {
+/// What a history is read from.
+trait Source {
+    /// Every event of a stream, from its first on.
+    fn read_stream(&self, stream: &StreamName) -> Result<Vec<RecordedEvent>, Failure>;
+
+    /// The streams of the integrations of this id: one in each tenant that has or had one, in the order of their names.
+    fn integrations(&self, id: IntegrationId) -> Result<Vec<StreamName>, Failure>;
+}
+
+impl Source for LogFile {
+    fn read_stream(&self, stream: &StreamName) -> Result<Vec<RecordedEvent>, Failure> {
+        self.read_stream(stream).map_err(failed)
+    }
+
+    fn integrations(&self, id: IntegrationId) -> Result<Vec<StreamName>, Failure> {
+        self.integrations(id).map_err(failed)
+    }
+}
+
+impl Source for OnServer {
+    fn read_stream(&self, stream: &StreamName) -> Result<Vec<RecordedEvent>, Failure> {
+        self.wait(self.store().read_stream(stream, Direction::ForwardsFrom(Revision::FIRST), usize::MAX))
+    }
+
+    /// A server finds no stream by a part of its name: the whole log is looked through.
+    fn integrations(&self, id: IntegrationId) -> Result<Vec<StreamName>, Failure> {
+        let (progress, mut seen, mut found) = (Progress::new("looking for the tenant"), 0, BTreeSet::new());
+        let mut walk = Walk::new(&**self.store(), &[Kind::Integration]);
+        while let Some(page) = self.wait(walk.next())? {
+            seen += page.len() as u64;
+            let streams = page.into_iter().map(|read| read.map_or_else(|damaged| damaged.stream, |event| event.stream));
+            found.extend(streams.filter(|stream| stream.integration_of().is_some_and(|(_, of)| of == id)));
+            progress.tell_on_a_terminal(seen, walk.passed().get(), walk.head().get());
+        }
+        progress.clear();
+        Ok(found.into_iter().collect())
+    }
+}
+
+fn open(options: &cli::History, data_dir: &Path) -> Result<Box<dyn Source>, Failure> {
+    if let Some(log) = OnServer::open(&options.log)? {
+        return Ok(Box::new(log));
+    }
+    Ok(Box::new(LogFile::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?))
+}
+
+fn streams(log: &dyn Source, options: &cli::History) -> Result<Vec<StreamName>, Failure> {
     match (&options.id, &options.tenant) {
         (IntegrationRef::Id(id), Some(tenant)) => Ok(vec![StreamName::integration(tenant, *id)]),
-        (IntegrationRef::Id(id), None) => log.integrations(*id).map_err(failed),
+        (IntegrationRef::Id(id), None) => log.integrations(*id),
         (IntegrationRef::Slug(slug), Some(tenant)) => {
-            let reservations = log.read_stream(&StreamName::slug(tenant, slug)).map_err(failed)?;
+            let reservations = log.read_stream(&StreamName::slug(tenant, slug))?;
             let holder = reservations.last().map(slug_reserved).transpose().map_err(failed)?;
             Ok(holder.into_iter().map(|holder| StreamName::integration(tenant, holder.integration)).collect())
         }
@@ -48,8 +94,8 @@ fn streams(log: &LogFile, options: &cli::History) -> Result<Vec<StreamName>, Fai
     }
 }
 
-fn read(log: &LogFile, stream: &StreamName) -> Result<Vec<Entry>, Failure> {
-    let events = log.read_stream(stream).map_err(failed)?;
+fn read(log: &dyn Source, stream: &StreamName) -> Result<Vec<Entry>, Failure> {
+    let events = log.read_stream(stream)?;
     events.iter().map(|event| entry(event).map_err(failed)).collect()
 }
 

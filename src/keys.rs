@@ -13,10 +13,15 @@ use command::active_of_running;
 use events::{
     durable,
     seal::{KeyFileText, MasterKeys},
-    store::sqlite::keys::{Hold, hold, wraps_by_master_key},
+    store::{
+        sqlite::keys::{Hold, hold, wraps_by_master_key},
+        walk::Walk,
+    },
+    stored,
+    stream::Kind,
 };
 
-use crate::{Failure, cli::Rotate, files, log};
+use crate::{Failure, cli::Rotate, files, log::OnServer};
 
 /// The lock of everybody who changes the key file.
 const LOCK_NAME: &str = "master.key.lock";
@@ -32,11 +37,7 @@ pub(crate) fn rotate(options: &Rotate, data_dir: &Path) -> Result<(), Failure> {
     let text = KeyFileText::read(&path)
         .with_context(|| format!("master key file {}", path.display()))
         .map_err(Failure::Configuration)?;
-    if options.drop {
-        // It cannot ask the processes elsewhere which key they use.
-        log::embedded_only(&options.log, "keys rotate --drop")?;
-    }
-    let told = if options.drop { drop_old(data_dir, &path, &text)? } else { add(&path, &text)? };
+    let told = if options.drop { drop_old(options, data_dir, &path, &text)? } else { add(&path, &text)? };
     writeln!(std::io::stdout(), "{told}").context("cannot print what was done").map_err(Failure::Service)
 }
 
@@ -46,13 +47,17 @@ fn add(path: &Path, text: &KeyFileText) -> Result<String, Failure> {
     Ok(format!("The active master key is now {}", rotated.keys().active()))
 }
 
-fn drop_old(data_dir: &Path, path: &Path, text: &KeyFileText) -> Result<String, Failure> {
+fn drop_old(options: &Rotate, data_dir: &Path, path: &Path, text: &KeyFileText) -> Result<String, Failure> {
     let active = text.keys().active();
     let old = text.keys().ids().count() - 1;
     if old > 0 {
+        if let Some(log) = OnServer::open(&options.log)? {
+            return Err(look_only(&log, path, text.keys())?);
+        }
         // Held until the file is replaced: no service starts in between with what is about to go.
         let _hold = settled(data_dir, active)?;
-        check_needless(data_dir, text.keys())?;
+        let wraps = wraps_by_master_key(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+        check_needless(wraps, text.keys())?;
         replace(path, &text.with_active_key_only())?;
     }
     Ok(format!("Dropped {old} master key(s); the only one is now {active}"))
@@ -75,9 +80,33 @@ fn settled(data_dir: &Path, active: &str) -> Result<Option<Hold>, Failure> {
     Err(Failure::Configuration(anyhow!("{what} {active} yet: nothing was dropped, try again in a moment")))
 }
 
-fn check_needless(data_dir: &Path, keys: &MasterKeys) -> Result<(), Failure> {
-    let mut wraps: BTreeMap<String, u64> =
-        wraps_by_master_key(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+/// Why nothing is dropped while the log is on a server, where nobody can be asked who writes it. One that does, or that
+/// was halted and will go on, may be about to wrap a data key with an old master key, after whatever was looked at here;
+/// so the log is looked at, and the file is left to whoever knows of every process.
+fn look_only(log: &OnServer, path: &Path, keys: &MasterKeys) -> Result<Failure, Failure> {
+    check_needless(wraps_on_server(log)?, keys)?;
+    Ok(Failure::Configuration(anyhow!(
+        "every data key of the log is under master key {0}, but whether every process that writes the log uses it cannot be \
+         asked: nothing was dropped; once each of them says integrations_active_master_key{{id=\"{0}\"}} at /metrics, and \
+         this verb says so again, take the other lines out of {1} by hand",
+        keys.active(),
+        path.display()
+    )))
+}
+
+fn wraps_on_server(log: &OnServer) -> Result<BTreeMap<String, u64>, Failure> {
+    let (mut wraps, mut walk) = (BTreeMap::new(), Walk::new(&**log.store(), &[Kind::Key]));
+    while let Some(page) = log.wait(walk.next())? {
+        for read in page {
+            let event = read.map_err(|damaged| Failure::Service(damaged.into()))?;
+            let form = stored::data_key_wrapped(&event).map_err(|error| Failure::Service(error.into()))?;
+            *wraps.entry(form.wrapped.master_key().to_owned()).or_default() += 1;
+        }
+    }
+    Ok(wraps)
+}
+
+fn check_needless(mut wraps: BTreeMap<String, u64>, keys: &MasterKeys) -> Result<(), Failure> {
     wraps.remove(keys.active());
     if wraps.is_empty() {
         return Ok(());

@@ -1,14 +1,20 @@
 //! The log that the options name: on a server, or else in the data directory, where one process writes and others follow.
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::anyhow;
-use events::store::{
-    EventStore,
-    sqlite::{SqliteStore, follower::SqliteFollower},
+use events::{
+    ids::Position,
+    store::{
+        Error, EventStore, Health,
+        sqlite::{SqliteStore, follower::SqliteFollower},
+    },
 };
+use tokio::{runtime::Runtime, time::timeout};
 
 use crate::{Failure, cli, files};
+
+/// How long a verb waits for a connection to a server before it asks why there is none.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The log, for a process that writes it. One on a server may not be there yet: its health tells.
 pub(crate) fn write(options: &cli::Log, data_dir: &Path) -> Result<Arc<dyn EventStore>, Failure> {
@@ -27,14 +33,44 @@ pub(crate) fn follow(options: &cli::Log, data_dir: &Path) -> Result<Arc<dyn Even
     Ok(Arc::new(SqliteFollower::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?))
 }
 
-/// Refuses a verb that works on the file of an embedded log: what it found there would not be the log.
-pub(crate) fn embedded_only(options: &cli::Log, verb: &str) -> Result<(), Failure> {
-    match options.server() {
-        None => Ok(()),
-        Some(_) => {
-            Err(Failure::Configuration(anyhow!("{verb} works on a log in the data directory, not on a server's")))
+/// A log on a server, for a verb that reads it and ends.
+pub(crate) struct OnServer {
+    store: Arc<dyn EventStore>,
+    runtime: Runtime,
+}
+
+impl OnServer {
+    /// Connects to the server, if the options name one: it must be there within seconds.
+    pub(crate) fn open(options: &cli::Log) -> Result<Option<Self>, Failure> {
+        if options.server().is_none() {
+            return Ok(None);
         }
+        let runtime = Runtime::new().map_err(|error| Failure::Service(error.into()))?;
+        let opened = runtime.block_on(async {
+            let Some(store) = on_server(options)? else { return Ok(None) };
+            let mut health = store.health();
+            // A cluster may take longer to say who leads than a read would wait for it.
+            let _ = timeout(PATIENCE, health.wait_for(|health| *health == Health::Ready)).await;
+            // Whoever could not connect says why. The head is known once this is answered.
+            store.read_all(Position::START, &[], 1).await.map_err(failed)?;
+            Ok(Some(store))
+        })?;
+        Ok(opened.map(|store| Self { store, runtime }))
     }
+
+    /// The log.
+    pub(crate) fn store(&self) -> &Arc<dyn EventStore> {
+        &self.store
+    }
+
+    /// Waits for what is read of it.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
+        self.runtime.block_on(work).map_err(failed)
+    }
+}
+
+fn failed(error: Error) -> Failure {
+    Failure::Service(error.into())
 }
 
 #[cfg(feature = "eventstoredb")]

@@ -43,6 +43,15 @@ enum Failure {
     Service(anyhow::Error),
 }
 
+impl Failure {
+    /// What went wrong.
+    fn into_error(self) -> anyhow::Error {
+        match self {
+            Self::Configuration(error) | Self::Service(error) => error,
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let Cli { data_dir, verb } = Cli::parse();
     let outcome = match verb {

@@ -9,9 +9,14 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use events::{
     durable,
-    store::sqlite::{
-        import::{self, Import},
-        snapshot::Snapshot,
+    envelope::RecordedEvent,
+    ids::Position,
+    store::{
+        export::Export,
+        sqlite::{
+            import::{self, Import},
+            snapshot::Snapshot,
+        },
     },
 };
 
@@ -19,7 +24,7 @@ use crate::{
     Failure,
     archive::{Reader, Writer},
     cli::{self, Place},
-    log,
+    log::OnServer,
     progress::Progress,
 };
 
@@ -27,23 +32,66 @@ const BUFFER_BYTES: usize = 256 * 1_024;
 
 /// Writes the log into a file, or to the standard output.
 pub(crate) fn export(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
-    log::embedded_only(&options.log, "export")?;
-    let snapshot = Snapshot::open(data_dir).map_err(configuration)?;
-    let progress = Progress::new("exporting");
+    if let Some(log) = OnServer::open(&options.log)? {
+        return export_of(options, OfServer { export: Export::new(log.store()), log: &log });
+    }
+    export_of(options, Snapshot::open(data_dir).map_err(configuration)?)
+}
+
+fn export_of(options: &cli::Transfer, log: impl Exported) -> Result<(), Failure> {
+    let (progress, head) = (Progress::new("exporting"), log.head());
     let events = match &options.place {
         Place::Standard => {
             let out = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout().lock());
-            write(&snapshot, out, &progress).map(|(_, events)| events)
+            write(log, out, &progress).map(|(_, events)| events)
         }
-        Place::File(path) => export_to(path, &snapshot, &progress)?,
+        Place::File(path) => export_to(path, log, &progress)?,
     };
     let events = events.context("cannot export").map_err(Failure::Service)?;
-    tell(&progress, "exported", events, snapshot.head().get());
+    tell(&progress, "exported", events, head.get());
     Ok(())
 }
 
+/// A log at one moment.
+trait Exported {
+    /// The highest position that was ever given.
+    fn head(&self) -> Position;
+
+    /// Shows every event that an export holds, in the order of positions.
+    fn for_each(self, visit: impl FnMut(&RecordedEvent) -> anyhow::Result<()>) -> anyhow::Result<()>;
+}
+
+impl Exported for Snapshot {
+    fn head(&self) -> Position {
+        self.head()
+    }
+
+    fn for_each(self, visit: impl FnMut(&RecordedEvent) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        Self::for_each(&self, visit)
+    }
+}
+
+/// A log on a server.
+struct OfServer<'a> {
+    export: Export<'a>,
+    log: &'a OnServer,
+}
+
+impl Exported for OfServer<'_> {
+    fn head(&self) -> Position {
+        self.export.head()
+    }
+
+    fn for_each(mut self, mut visit: impl FnMut(&RecordedEvent) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        while let Some(events) = self.log.wait(self.export.next()).map_err(Failure::into_error)? {
+            events.iter().try_for_each(&mut visit)?;
+        }
+        Ok(())
+    }
+}
+
 /// Writes a file under a draft's name, which it loses when it is complete and on the disk.
-fn export_to(path: &Path, snapshot: &Snapshot, progress: &Progress) -> Result<anyhow::Result<u64>, Failure> {
+fn export_to(path: &Path, log: impl Exported, progress: &Progress) -> Result<anyhow::Result<u64>, Failure> {
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Err(configuration(anyhow!("{} is no regular file; `-` is the standard output", path.display())));
     }
@@ -51,7 +99,7 @@ fn export_to(path: &Path, snapshot: &Snapshot, progress: &Progress) -> Result<an
     let file = durable::create_draft(&draft)
         .with_context(|| format!("cannot write {}", draft.display()))
         .map_err(configuration)?;
-    let written = write(snapshot, BufWriter::with_capacity(BUFFER_BYTES, file), progress).and_then(|(out, events)| {
+    let written = write(log, BufWriter::with_capacity(BUFFER_BYTES, file), progress).and_then(|(out, events)| {
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&draft, path)?;
         durable::sync_directory(path)?;
@@ -70,13 +118,13 @@ fn draft_of(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(path.with_file_name(name))
 }
 
-fn write<W: Write>(snapshot: &Snapshot, out: W, progress: &Progress) -> anyhow::Result<(W, u64)> {
-    let head = snapshot.head();
+fn write<W: Write>(log: impl Exported, out: W, progress: &Progress) -> anyhow::Result<(W, u64)> {
+    let head = log.head();
     let mut writer = Writer::begin(out, head)?;
-    snapshot.for_each(|event| {
+    log.for_each(|event| {
         writer.event(event)?;
         progress.tell(writer.events(), event.position.get(), head.get());
-        anyhow::Ok(())
+        Ok(())
     })?;
     let events = writer.events();
     Ok((writer.finish()?, events))
@@ -84,7 +132,12 @@ fn write<W: Write>(snapshot: &Snapshot, out: W, progress: &Progress) -> anyhow::
 
 /// Writes an export into an empty log.
 pub(crate) fn import(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
-    log::embedded_only(&options.log, "import")?;
+    if options.log.server().is_some() {
+        // It gives events positions of its own, and takes only what comes after what it has.
+        return Err(configuration(anyhow!(
+            "import works on a log in the data directory: on a server, no event would be at the position that it had"
+        )));
+    }
     match &options.place {
         Place::Standard => read(std::io::stdin().lock(), data_dir),
         Place::File(path) => {

@@ -241,14 +241,18 @@ impl RecordedEvent {
     /// # Errors
     /// [`Altered`] when anything that the hash covers was changed, or the time beside it.
     pub fn check_hash(&self, previous: Digest) -> Result<(), Altered> {
-        let place = Place { stream: &self.stream, revision: self.revision, previous };
-        let (unhashed, suffix) =
-            self.metadata.split_at_checked(self.metadata.len().wrapping_sub(HASH_SUFFIX_LEN)).ok_or(Altered)?;
-        let expected = hash(place, self.id, &self.event_type, &self.data, unhashed);
+        let expected = self.computed_hash(previous).ok_or(Altered)?;
         let is_intact = expected == self.hash
-            && suffix == format!(r#","hash":"{expected}"}}"#).as_bytes()
+            && self.metadata.ends_with(format!(r#","hash":"{expected}"}}"#).as_bytes())
             && time_of(&self.metadata) == Some(self.at);
         is_intact.then_some(()).ok_or(Altered)
+    }
+
+    /// What its hash is to be, by its bytes; `None` where its metadata has no room for one.
+    pub(crate) fn computed_hash(&self, previous: Digest) -> Option<Digest> {
+        let place = Place { stream: &self.stream, revision: self.revision, previous };
+        let unhashed = self.metadata.get(..self.metadata.len().checked_sub(HASH_SUFFIX_LEN)?)?;
+        Some(hash(place, self.id, &self.event_type, &self.data, unhashed))
     }
 }
 

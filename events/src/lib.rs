@@ -19,3 +19,4 @@ pub mod stored;
 pub mod stream;
 pub mod time;
 pub mod uri;
+pub mod verify;

@@ -50,9 +50,11 @@ use crate::{
 
 #[cfg(feature = "eventstoredb")]
 pub mod eventstoredb;
+pub mod export;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
+pub mod walk;
 
 /// What the stream of a write must be at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,8 @@ use peer::{Options, Peer};
 
 #[path = "eventstoredb/connecting.rs"]
 mod connecting;
+#[path = "eventstoredb/exporting.rs"]
+mod exporting;
 #[path = "eventstoredb/following.rs"]
 mod following;
 #[path = "eventstoredb/sending.rs"]

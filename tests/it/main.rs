@@ -19,6 +19,8 @@ mod jwks;
 mod keys;
 mod log;
 mod never_304;
+#[cfg(feature = "eventstoredb")]
+mod on_server;
 mod parked;
 mod positions;
 mod principals;

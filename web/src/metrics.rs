@@ -1,4 +1,5 @@
-//! What the service measures of itself, in the OpenMetrics text format. No label names a tenant, an id or a user.
+//! What the service measures of itself, in the OpenMetrics text format. No label names a tenant, an integration
+//! or a user.
 
 use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
@@ -42,6 +43,13 @@ pub struct ViewLabels {
     pub view: &'static str,
 }
 
+/// What names a master key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KeyLabels {
+    /// Its id in the master key file.
+    pub id: String,
+}
+
 /// Every metric.
 #[derive(Debug)]
 pub struct Metrics {
@@ -70,6 +78,8 @@ pub struct Metrics {
     pub parked_streams: Gauge<u64, AtomicU64>,
     /// Data keys that are not under the active master key, as far as was counted.
     pub keys_to_rewrap: Gauge<u64, AtomicU64>,
+    /// 1 for the one master key that this process wraps data keys with; see [`Metrics::set_master_key`].
+    active_master_key: Family<KeyLabels, Gauge>,
     /// How the log is published on Kafka; nothing where it is not.
     pub kafka: KafkaMetrics,
 }
@@ -123,6 +133,7 @@ impl Default for Metrics {
             projection_lag: Gauge::default(),
             parked_streams: Gauge::default(),
             keys_to_rewrap: Gauge::default(),
+            active_master_key: Family::default(),
             kafka: KafkaMetrics::default(),
             registry: Registry::default(),
         };
@@ -162,6 +173,20 @@ impl Metrics {
             "Data keys that are not under the active master key",
             self.keys_to_rewrap.clone(),
         );
+        registry.register(
+            "active_master_key",
+            "The master key that this process wraps data keys with",
+            self.active_master_key.clone(),
+        );
+    }
+
+    /// Tells which master key data keys are wrapped with, from now on and with no other.
+    pub fn set_master_key(&self, id: &str) {
+        let labels = KeyLabels { id: id.to_owned() };
+        if self.active_master_key.get(&labels).is_none() {
+            self.active_master_key.clear();
+            self.active_master_key.get_or_create(&labels).set(1);
+        }
     }
 
     /// All of them as text.

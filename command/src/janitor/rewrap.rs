@@ -90,7 +90,9 @@ impl Rewrapper {
 
     /// Looks at the file; what is wrong with it is told once.
     async fn look(&self, told: &mut Option<String>) {
-        let Err(error) = self.keys.look().await else {
+        let looked = self.keys.look().await;
+        self.metrics.set_master_key(self.keys.masters().active());
+        let Err(error) = looked else {
             *told = None;
             return;
         };

@@ -1,16 +1,22 @@
 //! What is read of a log beside its writer: a moment of it, and what only somebody who hashes anew can do to it.
 
+use std::sync::Arc;
+
 use events::{
     event::{IconSet, IconType, IntegrationEvent},
-    store::sqlite::{
-        snapshot::Snapshot,
-        verify::{Finding, verify},
-    },
+    store::sqlite::{snapshot::Snapshot, verify::verify},
     stored::{ICON_UPLOADED, Store as _},
     time::Timestamp,
+    verify::{Finding, Report},
 };
 
 use super::*;
+
+/// What the walk through the port finds.
+async fn by_port(store: &Arc<SqliteStore>) -> Report {
+    let store: Arc<dyn EventStore> = Arc::<SqliteStore>::clone(store);
+    events::verify::verify(&store, |_| {}).await.expect("it is read")
+}
 
 fn icon_event(stream: &StreamName, bytes: &'static [u8], metadata: &Metadata) -> NewEvent {
     let place = Place { stream, revision: Revision::FIRST, previous: Digest::ZERO };
@@ -21,7 +27,7 @@ fn icon_event(stream: &StreamName, bytes: &'static [u8], metadata: &Metadata) ->
 async fn an_icon_that_was_hashed_anew_is_found_by_what_its_integration_names() {
     for (bytes, is_whole) in [(&b"the icon"[..], true), (b"another one", false)] {
         let directory = directory();
-        let store = open(&directory);
+        let store = Arc::new(open(&directory));
         let (id, blob) = (integration_id(), BlobId::new(new_event_id().uuid()));
         let (integration, icon) = (StreamName::integration(&tenant(), id), StreamName::icon(&tenant(), id, blob));
         let at: Timestamp = serde_json::from_str(r#""2026-01-02T03:04:05.678Z""#).expect("a time");
@@ -36,6 +42,8 @@ async fn an_icon_that_was_hashed_anew_is_found_by_what_its_integration_names() {
         let uploaded = icon_event(&icon, bytes, &metadata);
         store.append(vec![append(icon.clone(), uploaded), append(integration, set)]).await.expect("appended");
         let found = verify(directory.path(), 1, |_| {}).expect("it is read").findings;
+        let by_port = by_port(&store).await.findings;
+        assert_eq!(by_port, found, "the walk through the port finds the same");
         let altered = Finding::Altered { stream: icon.to_string(), revision: 0 };
         assert_eq!(found, if is_whole { Vec::new() } else { vec![altered] });
     }
@@ -44,7 +52,7 @@ async fn an_icon_that_was_hashed_anew_is_found_by_what_its_integration_names() {
 #[tokio::test]
 async fn it_makes_no_difference_into_how_many_ranges_the_log_is_cut() {
     let directory = directory();
-    let store = open(&directory);
+    let store = Arc::new(open(&directory));
     let stream = integration();
     let at: Timestamp = serde_json::from_str(r#""2026-01-02T03:04:05.678Z""#).expect("a time");
     let mut previous = Digest::ZERO;
@@ -65,6 +73,9 @@ async fn it_makes_no_difference_into_how_many_ranges_the_log_is_cut() {
     for threads in [0, 1, 2, 3, 7, 20, 50] {
         assert_eq!(verify(directory.path(), threads, |_| {}).expect("it is read").findings, expected, "{threads}");
     }
+    // The walk through the port finds and counts the same.
+    let (by_file, by_port) = (verify(directory.path(), 1, |_| {}), by_port(&store).await);
+    assert_eq!(by_port, by_file.expect("it is read"));
 }
 
 #[tokio::test]

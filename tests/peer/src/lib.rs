@@ -109,6 +109,16 @@ impl Peer {
         (0..log.len()).filter_map(|at| log.event(at).map(Arc::clone)).collect()
     }
 
+    /// Changes an event where it stands in the log, behind everybody's back; answers whether it is there.
+    pub fn alter(&self, stream: &str, revision: u64, change: impl FnOnce(&mut Event)) -> bool {
+        self.state.log().alter(stream, revision, change)
+    }
+
+    /// Shows only the last so many events of a stream to who reads it, as its metadata may ask for.
+    pub fn limit(&self, stream: &str, max_count: Option<u64>) {
+        self.state.log().limit(stream, max_count);
+    }
+
     /// What it has counted.
     #[must_use]
     pub fn counts(&self) -> Counts {

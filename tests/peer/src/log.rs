@@ -227,6 +227,21 @@ impl Log {
         Ok(Answer::Written { revision: TOMBSTONE_REVISION, position })
     }
 
+    /// Changes an event where it stands, as a fault of the server's disk or somebody with access to it might; answers
+    /// whether it is there. The file keeps what was written.
+    pub fn alter(&mut self, stream: &str, revision: u64, change: impl FnOnce(&mut Event)) -> bool {
+        let known = self.streams.get(stream).zip(usize::try_from(revision).ok());
+        let found = known.and_then(|(known, revision)| known.events.get(revision));
+        let Some(event) = found.and_then(|at| self.events.get_mut(*at)) else { return false };
+        change(Arc::make_mut(event));
+        true
+    }
+
+    /// Shows only the last so many events of a stream, as its metadata may ask for.
+    pub fn limit(&mut self, stream: &str, max_count: Option<u64>) {
+        self.streams.entry(stream.into()).or_default().max_count = max_count;
+    }
+
     fn is_deleted(&self, stream: &str) -> bool {
         let of = stream.strip_prefix(METASTREAM).unwrap_or(stream);
         [stream, of].iter().any(|name| self.streams.get(*name).is_some_and(|known| known.is_deleted))

@@ -1,6 +1,10 @@
 //! Owns the link to the server, replaces it when it is of no use any more, and says whether the store is well.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use eventstore::Endpoint;
 use tokio::{
@@ -8,6 +12,7 @@ use tokio::{
     task::JoinSet,
     time::{Instant, timeout_at},
 };
+use tonic::Status;
 
 use super::{
     failure::{Failure, PAUSE_MIN},
@@ -35,6 +40,8 @@ pub(super) struct Supervisor {
     head: watch::Sender<Position>,
     /// The last link that was found to be of no use any more.
     broken: watch::Sender<u64>,
+    /// Why the last try to connect failed, if no link is there.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Supervisor {
@@ -45,6 +52,7 @@ impl Supervisor {
             health: watch::Sender::new(Health::Failing),
             head: watch::Sender::new(Position::START),
             broken: watch::Sender::default(),
+            trouble: Mutex::default(),
         });
         tasks.spawn(Arc::clone(&supervisor).run(target, transport));
         supervisor
@@ -70,9 +78,18 @@ impl Supervisor {
     /// The link; waits for it, but not for long.
     pub(super) async fn link(&self) -> Result<Arc<Link>, Failure> {
         let deadline = Instant::now() + LINK_PATIENCE;
-        timeout_at(deadline, self.lasting_link())
-            .await
-            .map_err(|_| Failure::Away("there is no connection to the event store".into()))
+        timeout_at(deadline, self.lasting_link()).await.map_err(|_| Failure::Away(self.away()))
+    }
+
+    /// What is told to whoever finds no link.
+    fn away(&self) -> Cause {
+        const AWAY: &str = "there is no connection to it";
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.as_ref().map_or_else(|| AWAY.into(), |trouble| format!("{AWAY}: {trouble}").into())
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// The link, however long it takes.
@@ -118,6 +135,7 @@ impl Supervisor {
         for generation in 1.. {
             match Link::connect(&target, &transport, generation, leader.take()).await {
                 Ok((link, end)) => {
+                    self.set_trouble(None);
                     let since = Instant::now();
                     tracing::info!(node = %shown(&link.node), "connected to the event store");
                     is_told = false;
@@ -127,12 +145,14 @@ impl Supervisor {
                     }
                 }
                 Err(Failure::NotLeader(elsewhere, _)) if elsewhere.is_some() => leader = elsewhere,
-                Err(failure) if !is_told => {
-                    let cause: Cause = failure.cause();
-                    tracing::warn!(error = %cause, "cannot connect to the event store; trying again");
-                    is_told = true;
+                Err(failure) => {
+                    let cause = told(&failure.cause());
+                    if !is_told {
+                        tracing::warn!(error = cause, "cannot connect to the event store; trying again");
+                        is_told = true;
+                    }
+                    self.set_trouble(Some(cause));
                 }
-                Err(_) => {}
             }
             tokio::time::sleep(backoff.pause()).await;
         }
@@ -150,6 +170,21 @@ impl Supervisor {
         self.health.send_replace(Health::Failing);
         tracing::warn!("the connection to the event store is being replaced");
     }
+}
+
+/// A failure and what lies below it. A status shows everything that came with it, and says it in a part of that.
+fn told(cause: &Cause) -> String {
+    let mut below: Option<&(dyn StdError + 'static)> = Some(&**cause);
+    let mut texts: Vec<String> = Vec::new();
+    while let Some(error) = below {
+        let text =
+            error.downcast_ref::<Status>().map_or_else(|| error.to_string(), |status| status.message().to_owned());
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        below = error.source();
+    }
+    texts.join(": ")
 }
 
 fn shown(node: &Endpoint) -> String {

@@ -6,8 +6,6 @@
 //! stream alone, so that it makes no difference where the ranges are cut.
 
 use std::{
-    collections::HashSet,
-    fmt,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
     thread::{self, ScopedJoinHandle},
@@ -16,9 +14,12 @@ use std::{
 use rusqlite::Connection;
 use thiserror::Error;
 
-use self::walk::{Walk, Walked};
+use self::walk::Walk;
 use super::{FILE_NAME, OpenError, schema};
-use crate::ids::Position;
+use crate::{
+    ids::Position,
+    verify::{Finding, Progress, Report, Seen},
+};
 
 mod cache;
 mod row;
@@ -28,96 +29,6 @@ mod walk;
 const MAPPED_BYTES: i64 = 1 << 40;
 /// Memory for pages that are not mapped.
 const CACHE_KIB: i64 = 128 * 1_024;
-
-/// How many findings are listed; the rest is counted.
-pub const FINDINGS_MAX: usize = 1_000;
-
-/// Something that is not as it was appended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Finding {
-    /// Something about this event is not what its hash was made of, or it cannot be read at all.
-    Altered {
-        /// Its stream.
-        stream: String,
-        /// Its revision.
-        revision: i64,
-    },
-    /// Events of these revisions should be there, the last one included.
-    Missing {
-        /// Their stream.
-        stream: String,
-        /// The first.
-        from: i64,
-        /// The last.
-        to: i64,
-    },
-    /// This event has a lower position than the one before it in its stream, or one that is never given.
-    OutOfOrder {
-        /// Its stream.
-        stream: String,
-        /// Its revision.
-        revision: i64,
-    },
-    /// This event should have gone, with the next one of a stream that keeps its last only, or with a tombstone.
-    Surplus {
-        /// Its stream.
-        stream: String,
-        /// Its revision.
-        revision: i64,
-    },
-    /// SQLite finds the file itself damaged.
-    File(String),
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Altered { stream, revision } => write!(f, "{} revision {revision}: altered", shown(stream)),
-            Self::Missing { stream, from, to } if from == to => write!(f, "{} revision {from}: missing", shown(stream)),
-            Self::Missing { stream, from, to } => write!(f, "{} revisions {from} to {to}: missing", shown(stream)),
-            Self::OutOfOrder { stream, revision } => write!(f, "{} revision {revision}: out of order", shown(stream)),
-            Self::Surplus { stream, revision } => write!(f, "{} revision {revision}: should be gone", shown(stream)),
-            Self::File(what) => write!(f, "file: {}", shown(what)),
-        }
-    }
-}
-
-/// A name that somebody wrote by hand may hold anything, and goes to a terminal.
-fn shown(name: &str) -> String {
-    name.chars().map(|char| if char.is_control() { char.escape_debug().to_string() } else { char.into() }).collect()
-}
-
-/// What was looked at, and what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Streams with events.
-    pub streams: u64,
-    /// Events; tombstones are none.
-    pub events: u64,
-    /// The highest position that was ever given.
-    pub head: Position,
-    /// What is wrong, in the order of positions; at most [`FINDINGS_MAX`].
-    pub findings: Vec<Finding>,
-    /// How many findings there are beside those.
-    pub more: u64,
-}
-
-impl Report {
-    /// Whether everything is as it was appended.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.findings.is_empty()
-    }
-}
-
-/// How far it has come.
-#[derive(Debug, Clone, Copy)]
-pub struct Progress {
-    /// Positions that were passed, over all ranges.
-    pub passed: u64,
-    /// Positions to pass.
-    pub all: u64,
-}
 
 /// Why nothing can be told of the log.
 #[derive(Debug, Error)]
@@ -141,15 +52,16 @@ pub enum Error {
 pub fn verify(directory: &Path, threads: usize, tell: impl Fn(Progress) + Sync) -> Result<Report, Error> {
     let path = directory.join(FILE_NAME);
     let (head, last) = match ends(&schema::open_existing(&path)?) {
-        Err(error) if is_damage(&error) => return Ok(report(Position::START, Vec::new(), damage(&path)?)),
+        Err(error) if is_damage(&error) => return Ok(Report::of(Position::START, Vec::new(), damage(&path)?)),
         ends => ends?,
     };
     let passed = AtomicU64::new(0);
     let pass = |positions: u64| {
         let passed = passed.fetch_add(positions, Ordering::Relaxed) + positions;
-        tell(Progress { passed, all: last.unsigned_abs() });
+        // Nearly every position has an event.
+        tell(Progress { events: passed, passed, all: last.unsigned_abs() });
     };
-    let walk = &|range| -> rusqlite::Result<Walked> { Walk::new(&open(&path)?).over(range, &pass) };
+    let walk = &|range| -> rusqlite::Result<Seen> { Walk::new(&open(&path)?).over(range, &pass) };
     thread::scope(|scope| {
         let file = named("verify-file").spawn_scoped(scope, || damage(&path))?;
         let walks = ranges(last, threads)
@@ -157,7 +69,7 @@ pub fn verify(directory: &Path, threads: usize, tell: impl Fn(Progress) + Sync) 
             .map(|range| named("verify-walk").spawn_scoped(scope, move || walk(range)))
             .collect::<Result<Vec<_>, _>>()?;
         let walked = walks.into_iter().map(joined).collect::<Result<_, _>>()?;
-        Ok(report(head, walked, joined(file)?))
+        Ok(Report::of(head, walked, joined(file)?))
     })
 }
 
@@ -211,24 +123,4 @@ fn damage(path: &Path) -> rusqlite::Result<Vec<Finding>> {
 /// Whether SQLite could read, and what it read was no sound file.
 fn is_damage(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
-}
-
-fn report(head: Position, walked: Vec<Walked>, damage: Vec<Finding>) -> Report {
-    let mut report = Report { streams: 0, events: 0, head, findings: Vec::new(), more: 0 };
-    let mut seen = HashSet::new();
-    let mut found = damage;
-    for walked in walked {
-        report.streams += walked.streams;
-        report.events += walked.events;
-        report.more += walked.more;
-        found.extend(walked.findings);
-    }
-    for finding in found {
-        if report.findings.len() >= FINDINGS_MAX {
-            report.more += 1;
-        } else if seen.insert(finding.clone()) {
-            report.findings.push(finding);
-        }
-    }
-    report
 }

@@ -3,42 +3,27 @@
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    FINDINGS_MAX, Finding,
     cache::{Cache, Key},
     is_damage,
     row::StoredRow,
 };
-use crate::{envelope::Digest, event::IconSet, store::sqlite::reader::COLUMNS, stream::Kind};
+use crate::{
+    envelope::Digest,
+    store::sqlite::reader::COLUMNS,
+    stream::Kind,
+    verify::{Finding, Seen, named_icon},
+};
 
 /// How many rows one read transaction looks at.
 const PAGE: usize = 1_000;
 const ZERO: [u8; 32] = [0; 32];
-
-/// What one walk has seen.
-#[derive(Debug, Default)]
-pub(super) struct Walked {
-    pub(super) streams: u64,
-    pub(super) events: u64,
-    pub(super) findings: Vec<Finding>,
-    pub(super) more: u64,
-}
-
-impl Walked {
-    fn find(&mut self, finding: Finding) {
-        if self.findings.len() < FINDINGS_MAX {
-            self.findings.push(finding);
-        } else {
-            self.more += 1;
-        }
-    }
-}
 
 /// A walk with a connection of its own.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     connection: &'a Connection,
     cache: Cache,
-    walked: Walked,
+    seen: Seen,
 }
 
 /// The event before one, as the index leads to it.
@@ -51,11 +36,11 @@ struct Before {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(connection: &'a Connection) -> Self {
-        Self { connection, cache: Cache::new(), walked: Walked::default() }
+        Self { connection, cache: Cache::new(), seen: Seen::default() }
     }
 
     /// Walks from after the first position to the second, and calls `pass` with the number of positions passed.
-    pub(super) fn over(mut self, (after, to): (i64, i64), pass: &impl Fn(u64)) -> rusqlite::Result<Walked> {
+    pub(super) fn over(mut self, (after, to): (i64, i64), pass: &impl Fn(u64)) -> rusqlite::Result<Seen> {
         let mut after = after;
         loop {
             let from = after.max(0);
@@ -63,13 +48,13 @@ impl<'a> Walk<'a> {
                 Ok(PAGE) => pass(after.max(0).abs_diff(from)),
                 Ok(_) => break pass(to.max(0).abs_diff(from)),
                 Err(error) if is_damage(&error) => {
-                    self.walked.find(Finding::File(format!("what comes after position {after} cannot be read")));
+                    self.seen.find(Finding::File(format!("what comes after position {after} cannot be read")));
                     break;
                 }
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.walked)
+        Ok(self.seen)
     }
 
     fn page(&mut self, after: &mut i64, to: i64) -> rusqlite::Result<usize> {
@@ -90,13 +75,13 @@ impl<'a> Walk<'a> {
 
     fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
         let Some((row, kind)) = StoredRow::of(row).and_then(|row| Some((row, row.kind()?))) else {
-            self.walked.events += 1;
+            self.seen.events += 1;
             let stream = row.get_ref(1)?.as_bytes().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-            self.walked.find(Finding::Altered { stream, revision: row.get(2).unwrap_or_default() });
+            self.seen.find(Finding::Altered { stream, revision: row.get(2).unwrap_or_default() });
             return Ok(());
         };
         if row.position < 1 {
-            self.walked.find(Finding::OutOfOrder { stream: row.stream.to_owned(), revision: row.revision });
+            self.seen.find(Finding::OutOfOrder { stream: row.stream.to_owned(), revision: row.revision });
         }
         if row.is_tombstone() { self.tombstone(&row, kind) } else { self.event(&row, kind) }
     }
@@ -113,16 +98,16 @@ impl<'a> Walk<'a> {
     }
 
     fn event(&mut self, row: &StoredRow<'_>, kind: Kind) -> rusqlite::Result<()> {
-        self.walked.events += 1;
+        self.seen.events += 1;
         if kind.keeps_last_only() {
-            self.walked.streams += 1;
+            self.seen.streams += 1;
             self.others_should_be_gone(row)?;
             if !row.is_whole(&ZERO) {
                 self.altered(row);
             }
             return Ok(());
         }
-        self.walked.streams += u64::from(row.revision == 0);
+        self.seen.streams += u64::from(row.revision == 0);
         let key = self.cache.key(row.stream);
         let before = self.before(row, key)?;
         let previous = if kind.is_chained() { before } else { Some(ZERO) };
@@ -137,7 +122,7 @@ impl<'a> Walk<'a> {
         if let Some(hash) = row.told_hash() {
             self.cache.put(key, row.revision, hash);
         }
-        if row.event_type == b"IconSet.v1" { self.icon(row) } else { Ok(()) }
+        self.icon(row)
     }
 
     /// The hash of the event before this one in its stream, which is looked for; `None` when there is none to go by.
@@ -152,7 +137,7 @@ impl<'a> Walk<'a> {
         match self.look_up(row)? {
             Some(before) => {
                 if before.position > row.position {
-                    self.walked.find(Finding::OutOfOrder { stream: stream.to_owned(), revision });
+                    self.seen.find(Finding::OutOfOrder { stream: stream.to_owned(), revision });
                 }
                 Ok(before.told.or(before.sealed))
             }
@@ -162,7 +147,7 @@ impl<'a> Walk<'a> {
                 let mut statement = self.connection.prepare_cached(sql)?;
                 let last: Option<i64> = statement.query_row(params![stream, revision], |row| row.get(0))?;
                 let from = last.map_or(0, |last| last + 1);
-                self.walked.find(Finding::Missing { stream: stream.to_owned(), from, to: revision - 1 });
+                self.seen.find(Finding::Missing { stream: stream.to_owned(), from, to: revision - 1 });
                 Ok(None)
             }
         }
@@ -201,30 +186,28 @@ impl<'a> Walk<'a> {
         // The last one stays; a tombstone is one.
         let last = others.iter().copied().fold(row.revision, i64::max);
         for revision in others.into_iter().filter(|revision| *revision != last || row.is_tombstone()) {
-            self.walked.find(Finding::Surplus { stream: row.stream.to_owned(), revision });
+            self.seen.find(Finding::Surplus { stream: row.stream.to_owned(), revision });
         }
         Ok(())
     }
 
     /// The bytes of the icon, where they are still there, must be those that the integration names.
     fn icon(&mut self, row: &StoredRow<'_>) -> rusqlite::Result<()> {
-        let set: Option<IconSet> = serde_json::from_slice(row.data).ok();
-        let Some((set, rest)) = set.zip(row.stream.strip_prefix(Kind::Integration.prefix())) else {
+        let Some((stream, sha256)) = named_icon(row.stream, row.event_type, row.data) else {
             return Ok(());
         };
-        let stream = format!("{}{rest}:{}", Kind::Icon.prefix(), set.blob);
         let sql = "SELECT data FROM events WHERE stream = ?1 AND revision = 0 AND substr(type, 1, 1) <> '$'";
         let mut statement = self.connection.prepare_cached(sql)?;
         let digest =
             statement.query_row([&stream], |row| Ok(row.get_ref(0)?.as_bytes().ok().map(Digest::of))).optional()?;
-        if digest.is_some_and(|digest| digest != Some(set.sha256)) {
-            self.walked.find(Finding::Altered { stream, revision: 0 });
+        if digest.is_some_and(|digest| digest != Some(sha256)) {
+            self.seen.find(Finding::Altered { stream, revision: 0 });
         }
         Ok(())
     }
 
     fn altered(&mut self, row: &StoredRow<'_>) {
-        self.walked.find(Finding::Altered { stream: row.stream.to_owned(), revision: row.revision });
+        self.seen.find(Finding::Altered { stream: row.stream.to_owned(), revision: row.revision });
     }
 }
 
