@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use servers::{kafka::Broker, postgres::Postgres};
 use tokio::task::block_in_place;
 
-use super::{load::Load, process::Process, roles::Roles};
+use super::{faults::LogServer, load::Load, process::Process, roles::Roles};
 
 /// Seconds that a server is away, unless the environment says otherwise.
 const AWAY_SECONDS: u64 = 3;
@@ -42,7 +42,10 @@ impl Used {
 
 /// A view that one projector feeds, and two more of which one publishes.
 async fn start(postgres: &Postgres, kafka: &Broker) -> Roles {
-    let mut roles = Roles::start(postgres, &kafka.address()).await;
+    add_projectors(Roles::start(postgres, &kafka.address()).await).await
+}
+
+async fn add_projectors(mut roles: Roles) -> Roles {
     roles.add_feeder().await;
     let properties = roles.directory.path().join("kafka.properties");
     // So that a call is given up, and Kafka said to be away, soon.
@@ -111,5 +114,24 @@ async fn postgresql_away_under_load_is_waited_for_at_rest_and_views_and_feed_cat
     wait_and_measure("PostgreSQL", &all).await;
     block_in_place(|| postgres.start_again());
     heals("PostgreSQL", &roles).await;
+    load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_server_of_the_log_away_under_load_is_waited_for_at_rest_and_all_go_on_behind_it() {
+    let (postgres, directory) = (block_in_place(Postgres::start), tempfile::tempdir().unwrap());
+    let mut log = LogServer::start(&directory);
+    let kafka = Broker::shared().address();
+    let roles = add_projectors(Roles::start_on_server(&log.peer().url(), &postgres, &kafka).await).await;
+    let load = Load::start(&roles.command.api, PER_SECOND);
+    load.reach(100).await;
+    block_in_place(|| log.stop());
+    roles.command.wait(async || !roles.command.api.text("/readyz").await.starts_with("ready")).await;
+    let [feeder, publisher, standby] = &roles.projectors[..] else { panic!("three projectors") };
+    let projectors = [("the feeder", feeder), ("the publisher", publisher), ("a standby", standby)];
+    let all = [&[("command", &roles.command), ("query", &roles.query)], &projectors[..]].concat();
+    wait_and_measure("The server of the log", &all).await;
+    block_in_place(|| log.restart());
+    heals("The server of the log", &roles).await;
     load.end().await;
 }

@@ -66,7 +66,7 @@ const FAULTS_OF_A_SERVER: [Fault; 3] = [Fault::CutLog, Fault::RestartLog, Fault:
 const LOST: u32 = 5;
 
 /// The server of the log.
-struct LogServer {
+pub(crate) struct LogServer {
     peer: Option<Peer>,
     options: Options,
 }
@@ -221,19 +221,24 @@ impl World {
 }
 
 impl LogServer {
-    fn start(directory: &TempDir) -> Self {
+    pub(crate) fn start(directory: &TempDir) -> Self {
         let options = Options { directory: Some(directory.path().to_owned()), ..Options::default() };
         let peer = Peer::start(&options).unwrap();
         let options = Options { port: peer.address().port(), ..options };
         Self { peer: Some(peer), options }
     }
 
-    fn peer(&self) -> &Peer {
+    pub(crate) fn peer(&self) -> &Peer {
         self.peer.as_ref().expect("it runs")
     }
 
-    fn restart(&mut self) {
+    /// Ends it as a kill would.
+    pub(crate) fn stop(&mut self) {
         drop(self.peer.take());
+    }
+
+    pub(crate) fn restart(&mut self) {
+        self.stop();
         self.peer = Some(Peer::start(&self.options).unwrap());
     }
 }
