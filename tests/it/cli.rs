@@ -62,6 +62,7 @@ fn every_verb_tells_its_options_and_its_defaults() {
         "--kafka",
         "--kafka-topic-prefix",
         "--kafka-properties",
+        "--otlp",
         "INTEGRATIONS_LISTEN",
         "INTEGRATIONS_DATA_DIR",
         "[default: 127.0.0.1:8080]",

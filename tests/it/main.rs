@@ -32,6 +32,9 @@ mod seed;
 mod smoke;
 #[path = "topology/embedded.rs"]
 mod topology;
+mod trace;
+#[path = "trace/away.rs"]
+mod trace_away;
 mod transcript;
 mod transfer;
 mod verify;
