@@ -171,7 +171,7 @@ fn the_domain_is_pure() {
 
 #[test]
 fn each_technology_stays_in_its_room() {
-    let rooms: [(&str, &[&str]); 13] = [
+    let rooms: [(&str, &[&str]); 14] = [
         ("axum::", &["web/src/", "command/src/routes", "query/src/routes", "src/"]),
         ("rusqlite", &["events/src/store/sqlite"]),
         ("SqliteStore", &["events/src/store/sqlite", "src/log.rs"]),
@@ -185,6 +185,7 @@ fn each_technology_stays_in_its_room() {
         ("deadpool", &["projector/src/store/postgres"]),
         ("rdkafka", &["projector/src/kafka"]),
         ("kafka::run", &["src/publish.rs"]),
+        ("opentelemetry", &["src/telemetry/spans"]),
     ];
     for path in sources() {
         let (name, text) = (relative(&path), read(&path));

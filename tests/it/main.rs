@@ -33,7 +33,6 @@ mod smoke;
 #[path = "topology/embedded.rs"]
 mod topology;
 mod trace;
-#[path = "trace/away.rs"]
 mod trace_away;
 mod transcript;
 mod transfer;

@@ -17,7 +17,7 @@ const TAKEN: &str = "the collector takes spans again";
 async fn serving(url: &str, directory: &tempfile::TempDir) -> (Process, Client) {
     let data_dir = directory.path().join("data");
     let mut command = binary();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--otlp", url, "--data-dir"]).arg(&data_dir);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir"]).arg(&data_dir).env("INTEGRATIONS_OTLP", url);
     let service = Process::start(command.env("OTEL_BSP_SCHEDULE_DELAY", "10"));
     let listens = service.ready().await;
     let alice = client(&listens, &data_dir, json!({ "sub": "alice", "tenant": "acme", "permissions": [CREATE] }));
