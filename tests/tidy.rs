@@ -152,6 +152,7 @@ fn the_domain_is_pure() {
         "events/src/principal.rs",
         "events/src/integration.rs",
         "events/src/settings.rs",
+        "events/src/trace.rs",
         "command/src/aggregate.rs",
         "command/src/decide.rs",
     ]
