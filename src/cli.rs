@@ -317,6 +317,9 @@ pub(crate) struct Http {
     /// Where to serve /metrics instead
     #[arg(long, env = "INTEGRATIONS_METRICS_LISTEN", value_name = "ADDRESS")]
     pub(crate) metrics_listen: Option<SocketAddr>,
+    /// Hand spans of requests, and of what follows from them, to a collector: its URL for OTLP over HTTP [default: none]
+    #[arg(long, env = "INTEGRATIONS_OTLP", value_name = "URL", hide_env_values = true)]
+    pub(crate) otlp: Option<String>,
     /// A front end elsewhere, by its origin (scheme, host, port); may be repeated
     #[arg(long, env = "INTEGRATIONS_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub(crate) cors_origin: Vec<HeaderValue>,

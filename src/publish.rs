@@ -4,7 +4,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use events::{ids::Position, store::EventStore};
+use events::{ids::Position, store::EventStore, trace::Collector};
 use projector::{
     kafka::{self, Error, State, Status, settings::Settings},
     store::{
@@ -32,6 +32,7 @@ pub(crate) struct Publisher {
     settings: Settings,
     status: watch::Sender<Status>,
     turn: watch::Sender<Turn>,
+    spans: Option<Arc<dyn Collector>>,
 }
 
 /// Whose turn it is to publish.
@@ -57,7 +58,12 @@ impl Publisher {
             None => String::new(),
         };
         let settings = Settings::new(brokers, &options.kafka_topic_prefix, &properties).context("Kafka")?;
-        Ok(Some(Self { settings, status: watch::Sender::default(), turn: watch::Sender::new(Turn::Own) }))
+        Ok(Some(Self { settings, status: watch::Sender::default(), turn: watch::Sender::new(Turn::Own), spans: None }))
+    }
+
+    /// The same, that tells of what it does for requests that are traced.
+    pub(crate) fn traced(self, spans: Option<Arc<dyn Collector>>) -> Self {
+        Self { spans, ..self }
     }
 
     /// Tells how far it is, whenever it is asked.
@@ -84,7 +90,7 @@ impl Publisher {
     pub(crate) async fn run(self, events: Arc<dyn EventStore>, stop: CancellationToken) {
         let mut told = None;
         loop {
-            let publishing = kafka::run(Arc::clone(&events), &self.settings, &self.status, stop.cancelled());
+            let publishing = self.publish(&events, stop.cancelled());
             let Some(Err(error)) = before_the_end(&stop, publishing).await else { return };
             self.tell_once(&error, &mut told);
             tokio::select! {
@@ -122,6 +128,10 @@ impl Publisher {
         }
     }
 
+    async fn publish(&self, events: &Arc<dyn EventStore>, stop: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        kafka::run(Arc::clone(events), &self.settings, &self.status, self.spans.as_ref(), stop).await
+    }
+
     fn stand_by(&self, turn: Turn) -> Duration {
         self.turn.send_replace(turn);
         TRY_EVERY
@@ -140,7 +150,7 @@ impl Publisher {
         self.turn.send_replace(Turn::Own);
         tracing::info!(topics = self.settings.topic_prefix(), "it is this process's turn to publish to Kafka");
         let over = stop.child_token();
-        let publishing = kafka::run(Arc::clone(events), &self.settings, &self.status, over.cancelled());
+        let publishing = self.publish(events, over.cancelled());
         let mut publishing = pin!(publishing);
         let ended = tokio::select! {
             ended = &mut publishing => ended,

@@ -11,6 +11,7 @@ use command::{Clock, run_janitor};
 use events::{
     ids::{Position, PrincipalId, TenantId},
     store::EventStore,
+    trace::Collector,
 };
 use projector::{
     runner::{self, Control, Feed, Feeding, Progress},
@@ -46,7 +47,7 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     #[cfg(feature = "kafka")]
     let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
     let waits_for = service::with_tokens(&[Part::Log, Part::Views], &options.identity);
-    let service = Service::new(&options.http, &waits_for)?;
+    let service = Service::new("integrations", &options.http, &waits_for)?;
     let provider = service.provider(&options.identity).await?;
     let is_first_start = !data_dir.join(events::store::sqlite::FILE_NAME).exists();
     let store = log::write(&options.log, data_dir)?;
@@ -64,14 +65,16 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
     #[cfg(feature = "kafka")]
     if let Some(publisher) = publisher {
+        let publisher = publisher.traced(service.spans());
         service.tasks.spawn(publisher.run(Arc::clone(&store), service.stop.clone()));
     }
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);
     service.tasks.spawn(clean(Arc::clone(&store), replayed, service.stop.clone()));
     let (log, readiness, failures) = (Arc::clone(&store), Arc::clone(&service.readiness), service.failures());
+    let spans = service.spans();
     service.spawn(async move {
-        let error = project(&*log, memory.feeds, readiness).await;
+        let error = project(&*log, memory.feeds, readiness, spans).await;
         let _ = failures.try_send(Failure::Service(error.into()));
     });
     greet(data_dir, trust.key.as_deref(), addresses, is_first_start);
@@ -113,11 +116,17 @@ impl MakeReader for InMemory {
 }
 
 /// Feeds all views, from one reading of the log, for as long as it can go on.
-async fn project(store: &dyn EventStore, mut feeds: Vec<Box<dyn Feed>>, readiness: Arc<Readiness>) -> runner::Error {
+async fn project(
+    store: &dyn EventStore,
+    mut feeds: Vec<Box<dyn Feed>>,
+    readiness: Arc<Readiness>,
+    spans: Option<Arc<dyn Collector>>,
+) -> runner::Error {
     let mut replay = Replay::new(store.head().borrow().get(), readiness);
     loop {
         let tell = |progress| replay.tell(progress);
-        let Err(error) = runner::run_together(store, &mut feeds, Control::default(), tell).await;
+        let control = Control { spans: spans.clone(), ..Control::default() };
+        let Err(error) = runner::run_together(store, &mut feeds, control, tell).await;
         match &error {
             runner::Error::Events(cause) if cause.is_retryable() => {
                 tracing::error!(error = cause as &dyn std::error::Error, "the log cannot be followed; trying again");

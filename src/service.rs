@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use events::store::{EventStore, Health};
+use events::{
+    store::{EventStore, Health},
+    trace::Collector,
+};
 use projector::view;
 use tokio::{
     net::TcpListener,
@@ -31,7 +34,7 @@ use web::{
 use crate::{
     Failure, cli, files, listen, provider,
     root::{self, Root},
-    telemetry,
+    telemetry::{self, spans::Spans},
     token::now_seconds,
 };
 
@@ -42,6 +45,7 @@ pub(crate) struct Service {
     pub(crate) load: Arc<Load>,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    spans: Option<Spans>,
     failures: (mpsc::Sender<Failure>, mpsc::Receiver<Failure>),
     signals: Signals,
 }
@@ -88,12 +92,14 @@ pub(crate) fn run(role: impl Future<Output = Result<(), Failure>>) -> Result<(),
 }
 
 impl Service {
-    /// One that is not ready before each of these parts is.
-    pub(crate) fn new(http: &cli::Http, waits_for: &[Part]) -> Result<Self, Failure> {
+    /// One that is not ready before each of these parts is, and goes by this name where spans are collected.
+    pub(crate) fn new(name: &'static str, http: &cli::Http, waits_for: &[Part]) -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|error| Failure::Service(error.into()));
         let signals =
             Signals { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? };
+        let spans = http.otlp.as_ref().map(|url| Spans::collected_at(url, name)).transpose();
         Ok(Self {
+            spans: spans.context("--otlp").map_err(Failure::Configuration)?,
             readiness: Arc::new(Readiness::waiting_for(waits_for)),
             metrics: Arc::default(),
             load: Load::new(http.max_in_flight, http.max_waiting),
@@ -102,6 +108,11 @@ impl Service {
             failures: mpsc::channel(1),
             signals,
         })
+    }
+
+    /// Who collects spans, if anybody does.
+    pub(crate) fn spans(&self) -> Option<Arc<dyn Collector>> {
+        self.spans.as_ref().map(Spans::collector)
     }
 
     /// The provider of tokens that the options name, whose keys are kept up from now on.
@@ -141,6 +152,7 @@ impl Service {
             load: Arc::clone(&self.load),
             readiness: Arc::clone(&self.readiness),
             metrics: Arc::clone(&self.metrics),
+            spans: self.spans(),
             trusted_proxies: TrustedProxies(http.trusted_proxy.clone()),
             cors_origins: http.cors_origin.clone(),
         };
@@ -189,6 +201,9 @@ impl Service {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(spans) = self.spans {
+            spans.hand_over().await;
+        }
         if outcome.is_ok() {
             tracing::info!("stopped");
         }

@@ -20,6 +20,7 @@ use tracing_subscriber::{
 use json::JsonLines;
 
 mod json;
+pub(crate) mod spans;
 
 /// How long a line may wait.
 const DELAY: Duration = Duration::from_millis(20);

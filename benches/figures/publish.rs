@@ -79,7 +79,7 @@ fn publish(runtime: &Runtime, store: &Arc<dyn EventStore>, settings: &Settings) 
             stop.send(()).unwrap();
             seconds
         };
-        let publisher = kafka::run(Arc::clone(store), settings, &told, async { drop(stopped.await) });
+        let publisher = kafka::run(Arc::clone(store), settings, &told, None, async { drop(stopped.await) });
         let (outcome, seconds) = tokio::join!(publisher, timed);
         outcome.unwrap();
         seconds

@@ -18,5 +18,6 @@ pub mod store;
 pub mod stored;
 pub mod stream;
 pub mod time;
+pub mod trace;
 pub mod uri;
 pub mod verify;

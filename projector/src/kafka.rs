@@ -19,6 +19,7 @@ use events::{
     backoff::Backoff,
     ids::Position,
     store::{Error as EventStoreError, EventStore},
+    trace::Collector,
 };
 use rdkafka::error::KafkaError;
 use thiserror::Error;
@@ -29,6 +30,7 @@ use self::{
     publisher::{Ended, Publisher},
     session::Session,
     settings::Settings,
+    traced::Traced,
 };
 
 mod checkpoint;
@@ -42,6 +44,7 @@ mod session;
 pub mod settings;
 mod states;
 mod topics;
+mod traced;
 
 /// The first wait after a failure; each further one twice as long, up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -142,7 +145,7 @@ pub struct Status {
     pub held_back: usize,
 }
 
-/// Publishes until `stop` is done, and waits for what is on its way then and for the thread that speaks to Kafka: nothing
+/// Publishes until `stop` is done, with a span for each event that is traced if somebody collects them, and waits for what is on its way then and for the thread that speaks to Kafka: nothing
 /// of this publisher is left when it returns. Heals by itself what heals.
 ///
 /// # Errors
@@ -152,6 +155,7 @@ pub async fn run(
     events: Arc<dyn EventStore>,
     settings: &Settings,
     status: &watch::Sender<Status>,
+    spans: Option<&Arc<dyn Collector>>,
     stop: impl Future<Output = ()> + Send,
 ) -> Result<(), Error> {
     let mut stop = pin!(stop);
@@ -159,7 +163,7 @@ pub async fn run(
     let mut told = String::new();
     loop {
         let before = status.borrow().published;
-        let error = match run_session(&events, settings, status, stop.as_mut()).await {
+        let error = match run_session(&events, settings, status, spans, stop.as_mut()).await {
             // What failed at the last moment, and would heal, the next publisher makes good.
             Ended::Stopped(last) => return last.or_else(|error| if error.heals() { Ok(()) } else { Err(error) }),
             Ended::Failed(error) => error,
@@ -186,12 +190,16 @@ async fn run_session(
     events: &Arc<dyn EventStore>,
     settings: &Settings,
     status: &watch::Sender<Status>,
+    spans: Option<&Arc<dyn Collector>>,
     mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
 ) -> Ended {
     let (opening, thread) = Session::begin(settings);
     let ended = tokio::select! {
         opened = opening => match opened {
-            Ok(session) => Publisher::new(Arc::clone(events), session, status).run(stop).await,
+            Ok(session) => {
+                let traced = Traced::new(spans.cloned(), settings);
+                Publisher::new(Arc::clone(events), session, status, traced).run(stop).await
+            }
             Err(error) => Ended::Failed(error),
         },
         () = &mut stop => Ended::Stopped(Ok(())),

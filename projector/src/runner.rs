@@ -1,13 +1,15 @@
 //! The runner: feeds views from the log, batch by batch, each with its checkpoint. A stream with an event that this
 //! release cannot read is parked: its documents stay as they were, and everything else goes on.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use events::{
+    envelope::RecordedEvent,
     ids::Position,
-    store::{Error as EventStoreError, EventStore, Subscription, read_until_damage},
+    store::{Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
     stored,
     stream::{Kind, StreamName},
+    trace::{self, Collector, Outcome, SPANS_OF_A_BATCH_MAX, TraceParent, Work},
 };
 use thiserror::Error;
 use tokio::{
@@ -67,6 +69,8 @@ pub struct Control {
     pub rate: Option<NonZeroU32>,
     /// To try every parked stream again now; who asks is told when that was done.
     pub retries: Option<mpsc::Receiver<oneshot::Sender<()>>>,
+    /// To tell of each event that is traced when it was taken into a view.
+    pub spans: Option<Arc<dyn Collector>>,
 }
 
 /// Feeds one view from where it is, until something fails.
@@ -97,6 +101,7 @@ pub async fn run_together(
     let start = first.position();
     take_up_parked(events, feeds, start).await?;
     let mut reading = Reading::from(start, names(feeds), parked(feeds));
+    let spans = control.spans.as_deref();
     let pace = Pace { started: Instant::now(), rate: control.rate };
     let mut subscription = events.subscribe(start, &[Kind::Integration]);
     if start == Position::START {
@@ -113,10 +118,13 @@ pub async fn run_together(
                 continue;
             }
         };
+        let traced = if spans.is_some() { traced(&message) } else { Vec::new() };
         if reading.take(Told::of(message)) {
             let read = reading.finish();
+            let taken = traced.into_iter().filter(|(stream, _)| !reading.known.contains_key(stream));
+            let parents: Vec<_> = taken.map(|(_, parent)| parent).collect();
             for feed in &mut *feeds {
-                feed.write(&read).await?;
+                write(&mut **feed, &read, &parents, spans).await?;
             }
             tell(Progress::Reached(reading.mark()));
             pace.hold(reading.mark().events).await;
@@ -124,6 +132,31 @@ pub async fn run_together(
             show(feeds, &mut tell).await?;
         }
     }
+}
+
+/// Where in traces the requests stand that led to these events, of as many as are told of.
+fn traced(message: &Message) -> Vec<(StreamName, TraceParent)> {
+    let Message::Events(recorded) = message else { return Vec::new() };
+    let of_one = |event: &RecordedEvent| {
+        let traceparent = stored::metadata(event).ok()?.traceparent?;
+        Some((event.stream.clone(), TraceParent::parse_sampled(&traceparent)?))
+    };
+    recorded.iter().filter_map(of_one).take(SPANS_OF_A_BATCH_MAX).collect()
+}
+
+/// Writes a part of the log into one view, in a span of each trace that has an event in it.
+async fn write(
+    feed: &mut dyn Feed,
+    read: &Read,
+    parents: &[TraceParent],
+    spans: Option<&dyn Collector>,
+) -> Result<(), store::Error> {
+    let work = Work::Project { view: feed.view() };
+    let begin = |parent: &TraceParent| spans.and_then(|spans| spans.begin(work, Some(*parent)));
+    let begun: Vec<_> = parents.iter().filter_map(begin).collect();
+    let written = feed.write(read).await;
+    trace::end_all(begun, if written.is_ok() { Outcome::Done } else { Outcome::Failed });
+    written
 }
 
 /// The next request to try parked streams again.

@@ -20,7 +20,8 @@ pub(crate) fn run(options: &cli::Command, data_dir: &Path) -> Result<(), Failure
 }
 
 async fn command(options: &cli::Command, data_dir: &Path) -> Result<(), Failure> {
-    let service = Service::new(&options.http, &service::with_tokens(&[Part::Log], &options.identity))?;
+    let service =
+        Service::new("integrations-command", &options.http, &service::with_tokens(&[Part::Log], &options.identity))?;
     let provider = service.provider(&options.identity).await?;
     let store = log::write(&options.log, data_dir)?;
     let commands = Commands::prepare(&options.writing, data_dir, &store).await?;

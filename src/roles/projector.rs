@@ -25,7 +25,7 @@ pub(crate) fn run(options: &cli::Projector, data_dir: &Path) -> Result<(), Failu
 async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Failure> {
     #[cfg(feature = "kafka")]
     let publisher = crate::publish::Publisher::of(&options.kafka).map_err(Failure::Configuration)?;
-    let service = Service::new(&options.http, &[Part::ViewStore, Part::Views])?;
+    let service = Service::new("integrations-projector", &options.http, &[Part::ViewStore, Part::Views])?;
     let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
     let store = log::follow(&options.log, data_dir)?;
     let listeners = service.bind(options.listen, &options.http).await?;
@@ -41,6 +41,7 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
     let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
     #[cfg(feature = "kafka")]
     if let Some(publisher) = publisher {
+        let publisher = publisher.traced(service.spans());
         let publishing = publisher.run_in_turns(database.clone(), Arc::clone(&store), service.stop.clone());
         service.tasks.spawn(publishing);
     }

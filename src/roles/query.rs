@@ -27,7 +27,7 @@ pub(crate) fn run(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> 
 
 async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let waits_for = service::with_tokens(&[Part::ViewStore, Part::View], &options.identity);
-    let service = Service::new(&options.http, &waits_for)?;
+    let service = Service::new("integrations-query", &options.http, &waits_for)?;
     let provider = service.provider(&options.identity).await?;
     let database = files::database(&options.view_store).map_err(Failure::Configuration)?;
     let store = log::follow(&options.log, data_dir)?;

@@ -62,6 +62,7 @@ fn every_verb_tells_its_options_and_its_defaults() {
         "--kafka",
         "--kafka-topic-prefix",
         "--kafka-properties",
+        "--otlp",
         "INTEGRATIONS_LISTEN",
         "INTEGRATIONS_DATA_DIR",
         "[default: 127.0.0.1:8080]",
@@ -80,7 +81,10 @@ fn every_verb_tells_its_options_and_its_defaults() {
     for verb in ["export", "import", "verify", "history"] {
         assert!(help(&[verb]).contains("--data-dir"), "{verb}");
     }
-    for option in ["--views", "--otlp", "--gateway-allow"] {
+    for verb in ["command", "projector", "query"] {
+        assert!(help(&[verb]).contains("--otlp"), "{verb}");
+    }
+    for option in ["--views", "--gateway-allow"] {
         assert!(!serve.contains(option), "{option} is not built");
     }
 }

@@ -32,6 +32,8 @@ mod seed;
 mod smoke;
 #[path = "topology/embedded.rs"]
 mod topology;
+mod trace;
+mod trace_away;
 mod transcript;
 mod transfer;
 mod verify;

@@ -21,5 +21,6 @@ mod secrets;
 mod seed;
 #[path = "topology/split.rs"]
 mod topology;
+mod trace;
 mod transcript;
 mod writers;

@@ -3,6 +3,9 @@
 #![expect(clippy::print_stdout, reason = "the figures of a run with faults")]
 #![expect(clippy::disallowed_methods, reason = "tests make ids, read the clock and run what they test beside them")]
 
+#[path = "../it/trace/collector.rs"]
+#[expect(dead_code, reason = "it takes more than one service tells")]
+mod collector;
 mod consumer;
 #[path = "../../events/tests/properties/generators.rs"]
 #[expect(dead_code, reason = "it makes more than is told")]
@@ -25,4 +28,5 @@ mod faults;
 mod holding;
 mod service;
 mod topics;
+mod trace;
 mod turns;

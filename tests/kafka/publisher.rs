@@ -34,7 +34,7 @@ impl Publisher {
         let (events, settings) = (Arc::clone(&log.store), settings.clone());
         let running = tokio::spawn(async move {
             let stopped = async { drop(stopped.await) };
-            kafka::run(events, &settings, &told, stopped).await
+            kafka::run(events, &settings, &told, None, stopped).await
         });
         Self { status, stop, running }
     }

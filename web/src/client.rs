@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use events::limits;
+use events::{limits, trace::TraceParent};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ const REQUEST_ID_CHARS_MAX: usize = 128;
 pub struct RequestContext {
     /// The client's id for it if it sent a usable one, else a fresh one.
     pub request_id: String,
-    /// W3C trace context, if the client sent a valid one.
+    /// W3C trace context, if the client sent a valid one; that of the request's span, if it has one.
     pub traceparent: Option<String>,
     /// The client's address.
     pub client: IpAddr,
@@ -55,17 +55,7 @@ fn request_id(headers: &HeaderMap) -> String {
 /// The trace context if it is valid (W3C Trace Context §3.2).
 fn traceparent(headers: &HeaderMap) -> Option<String> {
     let text = headers.get(TRACEPARENT)?.to_str().ok()?;
-    let parts: Vec<_> = text.split('-').collect();
-    let [version, trace, parent, flags] = parts.as_slice() else {
-        return None;
-    };
-    let is_hex = |part: &str, len: usize| {
-        part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let is_nonzero = |part: &str| part.bytes().any(|byte| byte != b'0');
-    let is_valid =
-        is_hex(version, 2) && *version != "ff" && is_hex(trace, 32) && is_hex(parent, 16) && is_hex(flags, 2);
-    (is_valid && is_nonzero(trace) && is_nonzero(parent)).then(|| text.to_owned())
+    TraceParent::parse(text).map(|_| text.to_owned())
 }
 
 impl TrustedProxies {

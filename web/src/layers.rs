@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::Route,
 };
+use events::trace::{Collector, OTHER_METHOD, Outcome, Span, TraceParent, Work};
 use futures_util::FutureExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower::{Layer as _, ServiceExt as _, layer::layer_fn, service_fn};
@@ -45,6 +46,8 @@ pub struct Stack {
     pub readiness: Arc<Readiness>,
     /// What is measured.
     pub metrics: Arc<Metrics>,
+    /// Who collects a span of each request, if anybody does.
+    pub spans: Option<Arc<dyn Collector>>,
     /// Whose word on the client's address is taken.
     pub trusted_proxies: TrustedProxies,
     /// Front ends elsewhere.
@@ -112,14 +115,16 @@ impl Door {
     pub async fn answer(&self, mut request: Request, peer: SocketAddr) -> Response {
         let started = Instant::now();
         let stack = &self.0.stack;
+        let method = method_name(request.method());
+        let mut context = RequestContext::of(request.headers(), peer, &stack.trusted_proxies);
+        let span = self.begin_span(method, request.uri().path(), &mut context);
         let asked = Arc::new(Asked {
-            context: RequestContext::of(request.headers(), peer, &stack.trusted_proxies),
+            context,
             in_flight: OnceLock::new(),
             caller: OnceLock::new(),
             route: OnceLock::new(),
             refused: Mutex::new(None),
         });
-        let method = method_name(request.method());
         request.extensions_mut().insert(Arc::clone(&asked));
         let answered = AssertUnwindSafe(self.0.let_in(request, &asked)).catch_unwind().await;
         let mut response = answered.unwrap_or_else(|panic| answer_panic(&*panic));
@@ -129,9 +134,22 @@ impl Door {
         log(&asked.context, method, route, status, elapsed, &response);
         let labels = RequestLabels { method, route: route.to_owned(), status };
         stack.metrics.request_seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
+        if let Some(span) = span {
+            span.end(Outcome::Answered { route: asked.route.get().map(MatchedPath::as_str), status });
+        }
         let id = HeaderValue::from_str(&asked.context.request_id).expect("a request's id is visible ASCII");
         response.headers_mut().insert(REQUEST_ID, id);
         response
+    }
+
+    /// Begins the request's span, below which everything hangs that follows from it. Who looks after the service is not
+    /// what anybody wants to see in traces.
+    fn begin_span(&self, method: &'static str, path: &str, context: &mut RequestContext) -> Option<Box<dyn Span>> {
+        let collector = self.0.stack.spans.as_ref().filter(|_| !is_probe(path))?;
+        let parent = context.traceparent.as_deref().and_then(TraceParent::parse);
+        let span = collector.begin(Work::Answer { method }, parent)?;
+        context.traceparent = Some(span.place().to_string());
+        Some(span)
     }
 }
 
@@ -158,7 +176,7 @@ impl Inner {
     /// A place among those in flight, then who asks. A request that is refused for load costs nothing of the rest.
     async fn check(&self, method: &Method, uri: &Uri, headers: &HeaderMap, asked: &Asked) -> Result<(), Problem> {
         let path = uri.path();
-        if matches!(path, "/livez" | "/readyz" | "/metrics") {
+        if is_probe(path) {
             return Ok(());
         }
         let in_flight = self.stack.load.enter()?;
@@ -186,6 +204,11 @@ impl Inner {
         }
         response
     }
+}
+
+/// Whether it is for whoever looks after the service.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {
@@ -239,6 +262,6 @@ fn method_name(method: &Method) -> &'static str {
         "PUT" => "PUT",
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
-        _ => "other",
+        _ => OTHER_METHOD,
     }
 }

@@ -20,6 +20,7 @@ use super::{
     record::Record,
     session::{Outcome, Session},
     states::{States, Unknown},
+    traced::Traced,
 };
 
 /// Records that a batch waits for no more of.
@@ -40,6 +41,7 @@ pub(super) struct Publisher<'a> {
     events: Arc<dyn EventStore>,
     session: Session,
     status: &'a watch::Sender<Status>,
+    traced: Traced,
     states: States,
     /// Records that are not on their way yet.
     records: Vec<Record>,
@@ -52,12 +54,17 @@ pub(super) struct Publisher<'a> {
 }
 
 impl<'a> Publisher<'a> {
-    pub(super) fn new(events: Arc<dyn EventStore>, session: Session, status: &'a watch::Sender<Status>) -> Self {
+    pub(super) fn new(
+        events: Arc<dyn EventStore>,
+        session: Session,
+        status: &'a watch::Sender<Status>,
+        traced: Traced,
+    ) -> Self {
         let states = States::new(Arc::clone(&events));
         let reached = session.checkpoints.reached.clone();
         let committed = reached.position;
         let (records, bytes, on_its_way) = (Vec::new(), 0, None);
-        Self { events, session, status, states, records, bytes, reached, committed, on_its_way }
+        Self { events, session, status, traced, states, records, bytes, reached, committed, on_its_way }
     }
 
     /// Publishes until something fails or `stop` is done.
@@ -176,6 +183,7 @@ impl<'a> Publisher<'a> {
         for record in told.records(after.as_deref()).into_iter().flatten() {
             self.push(record);
         }
+        self.traced.take(metadata);
         Ok(())
     }
 
@@ -211,6 +219,7 @@ impl<'a> Publisher<'a> {
         let mut records = std::mem::take(&mut self.records);
         records.push(self.session.keys.reached(&self.reached));
         self.bytes = 0;
+        self.traced.send();
         self.on_its_way = Some((self.reached.position, self.session.write(records)));
     }
 
@@ -218,6 +227,7 @@ impl<'a> Publisher<'a> {
         self.on_its_way = None;
         outcome?;
         self.committed = reached;
+        self.traced.settle();
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use events::{ids::Position, store::EventStore};
+use events::{ids::Position, store::EventStore, trace::Collector};
 use projector::{
     runner::{self, Control, Progress},
     store::{
@@ -55,6 +55,7 @@ impl WithView for Feeder<'_> {
             progress: Arc::clone(&progress),
             readiness: Arc::clone(&self.service.readiness),
             caught_up: self.caught_up,
+            spans: self.service.spans(),
             view: PhantomData,
         };
         let (stop, failures) = (self.service.stop.clone(), self.service.failures());
@@ -94,6 +95,7 @@ struct Feeding<V: View> {
     progress: Arc<Fed>,
     readiness: Arc<Readiness>,
     caught_up: Arc<EachView>,
+    spans: Option<Arc<dyn Collector>>,
     view: PhantomData<fn() -> V>,
 }
 
@@ -174,7 +176,7 @@ impl<V: View> Feeding<V> {
             }
         };
         let (ask, retries) = mpsc::channel(1);
-        let control = Control { retries: Some(retries), ..Control::default() };
+        let control = Control { retries: Some(retries), spans: self.spans.clone(), ..Control::default() };
         tokio::select! {
             ended = runner::run::<V>(&*self.store, &writer, control, tell) => match ended {
                 Err(error) => error.into(),

@@ -33,6 +33,8 @@ pub(crate) struct Topology {
     proxy: Haproxy,
     data_dir: PathBuf,
     database: String,
+    /// The options of projectors: where spans are collected.
+    otlp: Vec<String>,
 }
 
 impl Topology {
@@ -50,15 +52,18 @@ impl Topology {
         let command = Process::start(&[&["command"][..], &options].concat(), data_dir);
         let query = Process::start(&[&["query", "--views", &database][..], &options].concat(), data_dir);
         let proxy = Haproxy::start([command.address; 2], [query.address; 2]);
+        let otlp = given_otlp(&options);
         let (projectors, data_dir) = (Vec::new(), data_dir.to_owned());
-        let mut topology = Self { command, projectors, query, proxy, data_dir, database };
+        let mut topology = Self { command, projectors, query, proxy, data_dir, database, otlp };
         topology.add_projector();
         topology
     }
 
     /// Starts one more projector.
     pub(crate) fn add_projector(&mut self) {
-        let projector = Process::start(&["projector", "--views", &self.database], &self.data_dir);
+        let views = ["projector", "--views", &self.database];
+        let options: Vec<_> = views.into_iter().chain(self.otlp.iter().map(String::as_str)).collect();
+        let projector = Process::start(&options, &self.data_dir);
         self.projectors.push(projector);
     }
 
@@ -96,4 +101,10 @@ impl Topology {
     pub(crate) fn processes(&mut self) -> Vec<&mut Process> {
         [&mut self.command, &mut self.query].into_iter().chain(&mut self.projectors).collect()
     }
+}
+
+/// Of the options those that say where spans are collected.
+fn given_otlp(options: &[&str]) -> Vec<String> {
+    let given = options.iter().skip_while(|option| **option != "--otlp").take(2);
+    given.map(|option| (*option).to_owned()).collect()
 }
