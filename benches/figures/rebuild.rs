@@ -59,7 +59,9 @@ pub(crate) fn run(effort: Effort) {
     let bearers: Vec<_> = (0..tenants).map(admin).collect();
     // What is at hand is what is measured.
     let mut warm = queries.connect();
-    bearers.iter().for_each(|bearer| drop(warm.exchange(&list(bearer), 200).status));
+    for bearer in &bearers {
+        warm.exchange(&list(bearer), 200);
+    }
     let resident = |role: &Product| resident_bytes(role.target().pid) / 1_048_576.0;
     println!(
         "  in memory: command {:.0} MiB, projector {:.0} MiB, query {:.0} MiB with all tenants at hand",

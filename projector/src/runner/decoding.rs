@@ -11,7 +11,7 @@ use events::{
     stored,
     stream::StreamName,
 };
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// How many messages are ahead of who folds them, at most.
 const AHEAD: usize = 4;
@@ -88,7 +88,7 @@ impl<'a> Ahead<'a> {
                 message = self.subscription.next(), if has_room => {
                     let message = message?;
                     self.is_last = matches!(message, Message::CaughtUp);
-                    self.on_their_way.push_back(tokio::spawn(async { Told::of(message) }));
+                    self.on_their_way.push_back(spawn_blocking(|| Told::of(message)));
                 }
                 told = first => {
                     self.on_their_way.pop_front();
