@@ -22,6 +22,8 @@ mod problems;
 mod process;
 mod secrets;
 mod seed;
+#[path = "../kafka/topics_check.rs"]
+mod topics_check;
 #[path = "topology/compose.rs"]
 mod topology;
 mod transcript;

@@ -8,16 +8,19 @@ use std::sync::{
 
 use peer::Fault;
 use serde_json::{Value, json};
+use servers::kafka::Broker;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::JoinSet,
+    task::{JoinSet, block_in_place},
 };
 
 use crate::{
     fold::check_views,
     harness::{ADMIN, Answer, CREATE, Client, Process, Request, Server},
     log,
-    topology::PEER_ON_DISK,
+    process::eventually,
+    topics_check::check_topics,
+    topology::{KAFKA, PEER_ON_DISK},
 };
 
 const WRITERS: usize = 6;
@@ -186,8 +189,9 @@ async fn count_on(answers: &mut UnboundedReceiver<()>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_once() {
-    let mut server = Server::start_with(&[PEER_ON_DISK]).await;
+async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_and_on_kafka_once() {
+    let kafka = block_in_place(Broker::start);
+    let mut server = Server::start_with(&[PEER_ON_DISK, &format!("{KAFKA}{}", kafka.address())]).await;
     let stop = Arc::<AtomicBool>::default();
     let (count, mut answers) = unbounded_channel();
     let mut writers = JoinSet::new();
@@ -216,4 +220,28 @@ async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_once() {
     let last = rows.iter().filter(|row| row.of("integration").is_some()).map(|row| row.position).max().unwrap();
     server.admin().get_at("/api/integrations-list", &format!("{last:016x}")).await.expect(200);
     check_views(&server.admin(), "acme", &rows).await;
+    check_kafka(&server, &kafka, made.len()).await;
+}
+
+/// Checks that what was made is on Kafka, each event once and in its integration's order.
+async fn check_kafka(server: &Server, kafka: &Broker, made: usize) {
+    let is_published = async || {
+        for process in server.topology.projecting() {
+            let metrics =
+                reqwest::get(format!("{}/metrics", process.metrics_url())).await.unwrap().text().await.unwrap();
+            let is = |line: &str| metrics.lines().any(|found| found == line);
+            if is("integrations_kafka_publishing 1") && is("integrations_kafka_lag 0") {
+                return true;
+            }
+        }
+        false
+    };
+    eventually("all is published", is_published).await;
+    let admin = server.admin();
+    let seen = block_in_place(|| {
+        let log = server.topology.exported(&server.data_dir());
+        check_topics(&kafka.address(), "integrations", &log, &admin.url, admin.token.as_ref().unwrap())
+    });
+    assert_eq!(seen["integrations"], made, "{seen}");
+    assert_eq!(seen["events"], made * 4, "{seen}");
 }

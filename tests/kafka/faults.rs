@@ -14,9 +14,10 @@ use tokio::task::block_in_place;
 use super::{
     load::Load,
     random::Random,
-    reader::{check_topics, check_views},
     roles::Roles,
+    topics_check::check_topics,
     turns::{LEASE_RAN_OUT, REFUSED_BY_KAFKA, REFUSED_BY_LEASE, assert_epochs_rise},
+    views_check::check_views,
 };
 
 /// Rounds, unless the environment says otherwise.
@@ -199,7 +200,8 @@ impl World {
         let (export, imported) = block_in_place(|| self.roles.exported());
         check_views(&export, &self.roles.query.api).await;
         let seen = block_in_place(|| {
-            check_topics(&self.kafka.address(), &self.roles.prefix, &imported, &self.roles.query.api)
+            let api = &self.roles.query.api;
+            check_topics(&self.kafka.address(), &self.roles.prefix, &imported, &api.url, &api.token)
         });
         assert!(done >= rounds * CHANGES && seen["events"].as_u64().unwrap() >= done, "{done} changes, {seen}");
         assert_epochs_rise(&self.kafka, &self.roles.prefix, 2);

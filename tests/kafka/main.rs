@@ -17,7 +17,6 @@ mod publisher;
 #[path = "../it/never_304/random.rs"]
 #[expect(dead_code, reason = "it makes more than faults")]
 mod random;
-mod reader;
 mod roles;
 
 mod away;
@@ -28,5 +27,7 @@ mod faults;
 mod holding;
 mod service;
 mod topics;
+mod topics_check;
 mod trace;
 mod turns;
+mod views_check;

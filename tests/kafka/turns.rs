@@ -17,8 +17,8 @@ use servers::{kafka::Broker, postgres::Postgres};
 use super::{
     load::Load,
     process::Process,
-    reader::check_topics,
     roles::{Holder, Roles},
+    topics_check::check_topics,
 };
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
@@ -80,7 +80,8 @@ async fn one_publishes_another_may_feed_the_view_and_whoever_stands_by_says_so_a
         &Broker::shared().address(),
         &roles.prefix,
         &roles.directory.path().join("data"),
-        &roles.query.api,
+        &roles.query.api.url,
+        &roles.query.api.token,
     );
     assert_eq!(seen["events"], 2, "{seen}");
 }
@@ -111,7 +112,8 @@ async fn a_publisher_that_wakes_up_after_another_took_its_lease_is_refused_by_ka
         &Broker::shared().address(),
         &roles.prefix,
         &roles.directory.path().join("data"),
-        &roles.query.api,
+        &roles.query.api.url,
+        &roles.query.api.token,
     );
     assert!(seen["events"].as_u64().unwrap() >= done, "{seen}");
     assert_epochs_rise(Broker::shared(), &roles.prefix, 2);
