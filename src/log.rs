@@ -33,7 +33,7 @@ pub(crate) fn follow(options: &cli::Log, data_dir: &Path) -> Result<Arc<dyn Even
     Ok(Arc::new(SqliteFollower::open(data_dir).map_err(|error| Failure::Configuration(error.into()))?))
 }
 
-/// A log on a server, for a verb that reads it and ends.
+/// A log on a server, for a verb that has something to do there and ends.
 pub(crate) struct OnServer {
     store: Arc<dyn EventStore>,
     runtime: Runtime,
@@ -65,7 +65,12 @@ impl OnServer {
 
     /// Waits for what is read of it.
     pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-        self.runtime.block_on(work).map_err(failed)
+        self.run(work).map_err(failed)
+    }
+
+    /// Waits for what is done to it.
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 }
 

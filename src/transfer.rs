@@ -1,8 +1,7 @@
 //! `integrations export` and `import`: the log into a file and out of it, verbatim.
 
 use std::{
-    fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -11,22 +10,20 @@ use events::{
     durable,
     envelope::RecordedEvent,
     ids::Position,
-    store::{
-        export::Export,
-        sqlite::{
-            import::{self, Import},
-            snapshot::Snapshot,
-        },
-    },
+    store::{export::Export, sqlite::snapshot::Snapshot},
 };
 
 use crate::{
     Failure,
-    archive::{Reader, Writer},
+    archive::Writer,
     cli::{self, Place},
     log::OnServer,
     progress::Progress,
 };
+
+mod import;
+
+pub(crate) use import::import;
 
 const BUFFER_BYTES: usize = 256 * 1_024;
 
@@ -128,42 +125,6 @@ fn write<W: Write>(log: impl Exported, out: W, progress: &Progress) -> anyhow::R
     })?;
     let events = writer.events();
     Ok((writer.finish()?, events))
-}
-
-/// Writes an export into an empty log.
-pub(crate) fn import(options: &cli::Transfer, data_dir: &Path) -> Result<(), Failure> {
-    if options.log.server().is_some() {
-        // It gives events positions of its own, and takes only what comes after what it has.
-        return Err(configuration(anyhow!(
-            "import works on a log in the data directory: on a server, no event would be at the position that it had"
-        )));
-    }
-    match &options.place {
-        Place::Standard => read(std::io::stdin().lock(), data_dir),
-        Place::File(path) => {
-            let file = File::open(path).with_context(|| format!("cannot read {}", path.display()));
-            read(BufReader::with_capacity(BUFFER_BYTES, file.map_err(configuration)?), data_dir)
-        }
-    }
-}
-
-fn read(input: impl BufRead, data_dir: &Path) -> Result<(), Failure> {
-    let mut reader = Reader::begin(input)?;
-    let head = reader.head();
-    let mut import = Import::begin(data_dir, head).map_err(configuration)?;
-    let progress = Progress::new("importing");
-    let mut events = 0;
-    while let Some(event) = reader.event()? {
-        import.add(&event).map_err(|error| match error {
-            import::Error::Refused(refusal) => reader.refuse(refusal),
-            import::Error::Sqlite(_) | import::Error::File(_) => Failure::Service(anyhow!(error)),
-        })?;
-        events += 1;
-        progress.tell(events, event.position.get(), head.get());
-    }
-    import.finish().map_err(|error| Failure::Service(anyhow!(error)))?;
-    tell(&progress, "imported", events, head.get());
-    Ok(())
 }
 
 fn configuration(error: impl Into<anyhow::Error>) -> Failure {

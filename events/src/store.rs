@@ -48,9 +48,11 @@ use crate::{
     stream::{Kind, StreamName},
 };
 
+pub mod check;
 #[cfg(feature = "eventstoredb")]
 pub mod eventstoredb;
 pub mod export;
+pub mod import;
 pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;

@@ -25,6 +25,8 @@ mod connecting;
 mod exporting;
 #[path = "eventstoredb/following.rs"]
 mod following;
+#[path = "eventstoredb/importing.rs"]
+mod importing;
 #[path = "eventstoredb/sending.rs"]
 mod sending;
 #[path = "eventstoredb/tls.rs"]

@@ -1,5 +1,5 @@
-//! The verbs that read the log, over one on a server: a protocol peer. What they tell is what they tell of a log in a
-//! file, and of a server that is away they tell so within seconds.
+//! The verbs on the log, over one on a server: a protocol peer. What they tell is what they tell of a log in a file, and
+//! of a server that is away they tell so within seconds.
 
 use std::{
     path::{Path, PathBuf},
@@ -19,6 +19,7 @@ use super::{
 
 mod away;
 mod exporting;
+mod importing;
 mod keys;
 mod reading;
 mod verifying;

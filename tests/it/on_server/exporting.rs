@@ -1,4 +1,4 @@
-//! `export`, into a file that an `import` makes a log in a data directory of; and `import`, which a server does not take.
+//! `export`, into a file that an `import` makes a log in a data directory of.
 
 use tokio::{sync::mpsc::unbounded_channel, task::spawn_blocking};
 
@@ -86,15 +86,4 @@ async fn an_event_that_cannot_be_read_ends_the_export_and_leaves_no_file() {
     let left = std::fs::read_dir(site.directory.path()).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).filter(|name| name != "data").collect();
     assert!(left.is_empty(), "{left:?}");
-}
-
-#[tokio::test]
-async fn a_server_takes_no_import() {
-    let site = Site::stopped().await;
-    let (file, before) = (site.export("log.jsonl"), site.peer.events());
-    let words = &["import works on a log in the data directory", "position"];
-    check_refused(&site.run(&["import", file.to_str().unwrap()]), 2, words);
-    check_refused(&run(&site.path("new"), &["import", "-", "--event-store", "esdb://127.0.0.1:9?tls=false"]), 2, words);
-    assert_eq!(site.peer.events(), before);
-    assert!(!site.path("new").exists());
 }

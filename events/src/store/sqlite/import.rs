@@ -15,32 +15,10 @@ use super::{FILE_NAME, OpenError, lock, schema, writer::number};
 use crate::{
     envelope::{Digest, RecordedEvent},
     ids::{Position, Revision},
+    store::check::{Check, End, Refusal},
 };
 
 const DRAFT_NAME: &str = "events.sqlite.draft";
-
-/// Why an event is not taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum Refusal {
-    /// Its position is not after that of the event before it.
-    #[error("the position is not after the one before it")]
-    Position,
-    /// Its position was never given.
-    #[error("the position is beyond the head")]
-    BeyondHead,
-    /// Another revision of its stream should be here.
-    #[error("the stream goes on with revision {0}")]
-    Revision(Revision),
-    /// Its stream keeps its last event only, and has one.
-    #[error("the stream has one event only")]
-    Surplus,
-    /// No export holds such an event.
-    #[error("no export holds such an event")]
-    NotExported,
-    /// Its bytes are not those that were appended.
-    #[error("the bytes are not those that the hash was made of")]
-    Altered,
-}
 
 /// Why an import does not go on.
 #[derive(Debug, Error)]
@@ -63,7 +41,7 @@ pub struct Import {
     /// `None` when it is closed.
     connection: Option<Connection>,
     head: Position,
-    last: Position,
+    check: Check,
     _lock: File,
 }
 
@@ -76,8 +54,8 @@ impl Import {
     pub fn begin(directory: &Path, head: Position) -> Result<Self, OpenError> {
         let lock = lock(directory)?;
         make_way(directory)?;
-        let mut import =
-            Self { directory: directory.to_owned(), connection: None, head, last: Position::START, _lock: lock };
+        let check = Check::new(head);
+        let mut import = Self { directory: directory.to_owned(), connection: None, head, check, _lock: lock };
         import.connection = Some(open_draft(&import.draft())?);
         Ok(import)
     }
@@ -88,12 +66,8 @@ impl Import {
     /// See [`enum@Error`]. The import cannot go on after one.
     pub fn add(&mut self, event: &RecordedEvent) -> Result<(), Error> {
         let connection = self.connection.as_ref().ok_or(rusqlite::Error::InvalidQuery)?;
-        check_place(event, self.last, self.head)?;
-        let previous = check_revision(connection, event)?;
-        event.check_hash(previous).map_err(|_| Refusal::Altered)?;
-        insert(connection, event)?;
-        self.last = event.position;
-        Ok(())
+        self.check.event(event, end_of(connection, event)?)?;
+        insert(connection, event)
     }
 
     /// Makes it the log of its directory, durably.
@@ -156,38 +130,16 @@ fn open_draft(path: &Path) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-fn check_place(event: &RecordedEvent, last: Position, head: Position) -> Result<(), Refusal> {
-    let is_sound = event.stream.kind().is_exported() && !event.event_type.starts_with('$');
-    if !is_sound {
-        Err(Refusal::NotExported)
-    } else if event.position <= last {
-        Err(Refusal::Position)
-    } else if event.position > head {
-        Err(Refusal::BeyondHead)
-    } else if i64::try_from(event.revision.get()).is_err() {
-        Err(Refusal::Altered)
-    } else {
-        Ok(())
-    }
-}
-
-/// Checks that the stream goes on with this event, and answers the hash that its own covers.
-fn check_revision(connection: &Connection, event: &RecordedEvent) -> Result<Digest, Error> {
+/// Where the stream of an event ends so far.
+fn end_of(connection: &Connection, event: &RecordedEvent) -> Result<Option<End>, Error> {
     let sql = "SELECT revision, hash FROM events WHERE stream = ?1 ORDER BY revision DESC LIMIT 1";
     let end: Option<(i64, String)> = connection
         .prepare_cached(sql)?
         .query_row([event.stream.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let kind = event.stream.kind();
-    if kind.keeps_last_only() {
-        return if end.is_some() { Err(Refusal::Surplus.into()) } else { Ok(Digest::ZERO) };
-    }
-    let next = end.as_ref().map_or(Revision::FIRST, |(revision, _)| Revision::new(revision.unsigned_abs()).next());
-    if event.revision != next {
-        return Err(Refusal::Revision(next).into());
-    }
-    let chained = end.filter(|_| kind.is_chained());
-    chained.map_or(Ok(Digest::ZERO), |(_, hash)| Digest::parse(&hash).ok_or_else(|| Refusal::Altered.into()))
+    let Some((revision, hash)) = end else { return Ok(None) };
+    let hash = Digest::parse(&hash).ok_or(Refusal::Altered)?;
+    Ok(Some(End { revision: Revision::new(revision.unsigned_abs()), hash }))
 }
 
 fn insert(connection: &Connection, event: &RecordedEvent) -> Result<(), Error> {
