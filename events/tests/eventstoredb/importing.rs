@@ -16,14 +16,10 @@ use peer::Fault;
 use super::*;
 
 /// A data key as an export holds it.
-fn key(revision: u64, position: u64) -> RecordedEvent {
-    let stream = StreamName::key(&tenant(), integration_id());
-    let place = Place { stream: &stream, revision: Revision::new(revision), previous: Digest::ZERO };
-    let metadata = Metadata::of_service(Some(tenant()), "2026-01-02T03:04:05.678Z".parse().expect("a time"));
-    let event = NewEvent::seal(place, new_event_id(), "DataKeyWrapped.v1", r#"{"a":1}"#.into(), &metadata);
-    let NewEvent { id, event_type, at, data, metadata, hash } = event;
-    let (position, revision) = (Position::new(position), Revision::new(revision));
-    RecordedEvent { position, stream, revision, id, event_type, at, data, metadata, hash }
+fn key(of: IntegrationId, revision: u64, position: u64) -> RecordedEvent {
+    let (stream, revision) = (StreamName::key(&tenant(), of), Revision::new(revision));
+    let NewEvent { id, event_type, at, data, metadata, hash } = event(&stream, revision);
+    RecordedEvent { position: Position::new(position), stream, revision, id, event_type, at, data, metadata, hash }
 }
 
 async fn import(store: &EventStoreDb, events: &[RecordedEvent]) -> Result<Position, Error> {
@@ -37,7 +33,8 @@ async fn import(store: &EventStoreDb, events: &[RecordedEvent]) -> Result<Positi
 #[tokio::test]
 async fn an_import_that_was_cut_off_on_its_way_to_a_revision_goes_on() {
     let site = Site::new().await;
-    let events = [key(0, 1), key(250, 2), key(3, 5)];
+    let of = integration_id();
+    let events = [key(integration_id(), 0, 1), key(of, 250, 2), key(integration_id(), 3, 5)];
     site.peer.fault(&Fault::Delay(Duration::from_millis(50)));
     let is_on_its_way = async || {
         while site.peer.events().len() < 100 {
@@ -49,8 +46,8 @@ async fn an_import_that_was_cut_off_on_its_way_to_a_revision_goes_on() {
         () = is_on_its_way() => {}
     }
     site.peer.fault(&Fault::Delay(Duration::ZERO));
-    // Another export does not go on there.
-    let other = import(&site.store, &[events[0].clone(), key(250, 2)]).await;
+    // Another wrap of the same key does not go on there.
+    let other = import(&site.store, &[events[0].clone(), key(of, 250, 2)]).await;
     assert!(matches!(other, Err(Error::AnotherLog { .. })), "{other:?}");
     let standing = site.store.read_stream(&events[1].stream, Direction::BackwardsFromEnd, 1).await.expect("it is read");
     assert!(standing[0].revision < events[1].revision, "{standing:?}");
@@ -65,7 +62,7 @@ async fn an_import_that_was_cut_off_on_its_way_to_a_revision_goes_on() {
 
 #[test]
 fn a_revision_that_no_server_reaches_is_refused_before_anything_is_written() {
-    let (far, further) = (key(100_000, 1), key(100_001, 2));
+    let (far, further) = (key(integration_id(), 100_000, 1), key(integration_id(), 100_001, 2));
     let mut remembering = Remembering::new(Position::new(9));
     for event in [&far, &further] {
         remembering.event(event).expect("the event itself is whole");
