@@ -37,7 +37,8 @@ async fn an_import_that_was_cut_off_on_its_way_to_a_revision_goes_on() {
     let events = [key(integration_id(), 0, 1), key(of, 250, 2), key(integration_id(), 3, 5)];
     site.peer.fault(&Fault::Delay(Duration::from_millis(50)));
     let is_on_its_way = async || {
-        while site.peer.events().len() < 100 {
+        let is_of_it = |event: &&Arc<peer::log::Event>| *event.stream == *events[1].stream.as_str();
+        while site.peer.events().iter().filter(is_of_it).count() < 200 {
             tokio::task::yield_now().await;
         }
     };
