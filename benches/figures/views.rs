@@ -82,18 +82,23 @@ async fn writer(database: &Database) -> PostgresWriter<Integrations> {
 
 /// Document rows a second of a generation that is filled from the log, and of COPY into an equal table.
 async fn rebuild(effort: Effort, postgres: &Postgres, store: &dyn EventStore) {
-    let (mut filled, mut ratios) = (Vec::new(), Vec::new());
+    let (mut filled, mut folded, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..effort.pairs() {
         let (url, database) = database(postgres).await;
         let writer = writer(&database).await;
-        let (started, caught_up) = (Instant::now(), Notify::new());
+        let (started, caught_up, mut read) = (Instant::now(), Notify::new(), 0.0);
         tokio::select! {
-            ended = runner::run::<Integrations>(store, &writer, Control::default(), |progress| if progress == Progress::CaughtUp { caught_up.notify_one() }) => {
+            ended = runner::run::<Integrations>(store, &writer, Control::default(), |progress| match progress {
+                Progress::Replaying(_) => read = started.elapsed().as_secs_f64(),
+                Progress::Reached(_) => {}
+                Progress::CaughtUp => caught_up.notify_one(),
+            }) => {
                 ended.unwrap();
             }
             () = caught_up.notified() => {}
         }
         let seconds = started.elapsed().as_secs_f64();
+        folded.push(read / seconds);
         let generations = list(&database).await.unwrap();
         let [generation] = generations.as_slice() else { panic!("{generations:?}") };
         let table = format!("view_integrations_v{}_g{}", generation.version, generation.generation);
@@ -102,7 +107,10 @@ async fn rebuild(effort: Effort, postgres: &Postgres, store: &dyn EventStore) {
         filled.push(rows / seconds);
         ratios.push(copy / seconds);
     }
-    println!("  filled from the log, five events a document: {:.0} rows/s", Spread::of(filled));
+    let (filled, folded) = (Spread::of(filled), Spread::of(folded));
+    println!(
+        "  filled from the log, five events a document: {filled:.0} rows/s, {folded:.2} of the time reading and folding"
+    );
     figure("rebuild", " of COPY into an equal table", Spread::of(ratios), Bar::AtLeast(0.5));
 }
 

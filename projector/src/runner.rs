@@ -22,11 +22,9 @@ use crate::{
     view::View,
 };
 
-mod decoding;
 mod feed;
 mod reading;
 
-use decoding::{Ahead, Told};
 pub use feed::{Feed, Feeding, fold, touched};
 pub use reading::Read;
 use reading::Reading;
@@ -119,7 +117,7 @@ pub async fn run_together(
             }
         };
         let traced = if spans.is_some() { traced(&message) } else { Vec::new() };
-        if reading.take(Told::of(message)) {
+        if reading.take(message) {
             let read = reading.finish();
             let taken = traced.into_iter().filter(|(stream, _)| !reading.known.contains_key(stream));
             let parents: Vec<_> = taken.map(|(_, parent)| parent).collect();
@@ -236,8 +234,7 @@ async fn replay(
     pace: &Pace,
     tell: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), Error> {
-    let mut ahead = Ahead::of(subscription);
-    while reading.take(ahead.next().await?) {
+    while reading.take(subscription.next().await?) {
         feeds.iter_mut().for_each(|feed| feed.replay(reading.facts()));
         reading.forget_facts();
         tell(Progress::Replaying(reading.mark()));

@@ -1,17 +1,15 @@
 //! What a runner has read of the log: facts, how far it is, which streams are held back.
 
 use events::{
+    envelope::RecordedEvent,
     ids::{Position, Revision},
     integration::Fact,
-    store::Damaged,
+    store::{Damaged, Message},
+    stored,
     stream::StreamName,
 };
 
-use super::{
-    Mark,
-    decoding::{Decoded, Told},
-    tenant_of,
-};
+use super::{Mark, tenant_of};
 use crate::store::{Parked, ParkedStreams};
 
 /// A part of the log, for each view that is fed from it.
@@ -65,26 +63,26 @@ impl Reading {
     }
 
     /// Takes what the log says next; answers whether it is any part of it, and not that there is no more.
-    pub(super) fn take(&mut self, told: Told) -> bool {
-        match told {
-            Told::Events(events) => events.into_iter().for_each(|event| self.take_event(event)),
-            Told::Damaged(damaged) => self.take_damaged(&damaged),
-            Told::Checkpoint(through) => self.read.through = through,
-            Told::CaughtUp => return false,
+    pub(super) fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Events(recorded) => recorded.iter().for_each(|event| self.take_event(event)),
+            Message::Damaged(damaged) => self.take_damaged(&damaged),
+            Message::Checkpoint(through) => self.read.through = through,
+            Message::CaughtUp => return false,
         }
         true
     }
 
-    fn take_event(&mut self, event: Decoded) {
+    fn take_event(&mut self, event: &RecordedEvent) {
         self.read.through = event.position;
         self.events += 1;
         // What comes behind an event that cannot be read is held back with it.
         if self.known.contains_key(&event.stream) {
             return;
         }
-        match event.fact {
+        match stored::integration_fact(event) {
             Ok(fact) => self.read.facts.push(fact),
-            Err(cause) => self.park(event.stream, event.revision, &cause),
+            Err(cause) => self.park(event.stream.clone(), event.revision, &cause),
         }
     }
 

@@ -104,8 +104,11 @@ impl Generation {
                    key        text COLLATE "C" NOT NULL,
                    document   text,
                    written    bigint NOT NULL,
-                   changed_at timestamptz NOT NULL DEFAULT clock_timestamp()
+                   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+                   PRIMARY KEY (tenant, key)
                );
+               CREATE INDEX ON {documents} (written);
+               CREATE INDEX ON {documents} (changed_at) WHERE document IS NULL;
                CREATE TABLE {tenants} (
                    tenant   text COLLATE "C" PRIMARY KEY,
                    revision bigint NOT NULL,
@@ -117,28 +120,7 @@ impl Generation {
                CREATE TABLE {parked} (stream text COLLATE "C" PRIMARY KEY, tenant text, revision bigint NOT NULL);"#
         );
         transaction.batch_execute(&sql).await?;
-        generation.add_indexes(transaction).await?;
         Ok(generation)
-    }
-
-    /// Makes the indexes of the documents.
-    pub(super) async fn add_indexes(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
-        let (documents, table) = (self.documents(), &self.table);
-        let sql = format!(
-            r#"ALTER TABLE {documents} ADD CONSTRAINT "{table}_key" PRIMARY KEY (tenant, key);
-               CREATE INDEX "{table}_written" ON {documents} (written);
-               CREATE INDEX "{table}_gone" ON {documents} (changed_at) WHERE document IS NULL;"#
-        );
-        Ok(transaction.batch_execute(&sql).await?)
-    }
-
-    /// Removes them: many documents are copied faster into a table without.
-    pub(super) async fn drop_indexes(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
-        let (documents, table) = (self.documents(), &self.table);
-        let sql = format!(
-            r#"ALTER TABLE {documents} DROP CONSTRAINT "{table}_key"; DROP INDEX "{table}_written", "{table}_gone";"#
-        );
-        Ok(transaction.batch_execute(&sql).await?)
     }
 }
 

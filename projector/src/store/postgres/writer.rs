@@ -296,9 +296,7 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
             drop(transaction);
             return Err(self.refusal(&client, Position::START).await);
         };
-        self.generation.drop_indexes(&transaction).await?;
         copy(&transaction, &self.generation, &replayed, row.try_get(0)?).await?;
-        self.generation.add_indexes(&transaction).await?;
         transaction.commit().await?;
         self.moved(replayed.through, replayed.parked, &[]);
         Ok(())
