@@ -163,47 +163,20 @@ async fn create(talk: &mut Conversation) {
     talk.tell("alice", "POST /api/integrations", rest.clone()).await;
     talk.tell("alice", "POST /api/integrations", rest).await;
     talk.tell("other", "POST /api/integrations", json!({ "name": "Google Drive", "type": "google-drive" })).await;
-    talk.say(
-        "alice",
-        "POST /api/integrations",
-        Some(("idempotency-key", "once")),
-        Some(json!({ "name": "Slack", "type": "slack" })),
-    )
-    .await;
-    talk.say(
-        "alice",
-        "POST /api/integrations",
-        Some(("idempotency-key", "once")),
-        Some(json!({ "name": "Slack", "type": "slack" })),
-    )
-    .await;
-    talk.say(
-        "alice",
-        "POST /api/integrations",
-        Some(("idempotency-key", "once")),
-        Some(json!({ "name": "Chat", "type": "slack" })),
-    )
-    .await;
+    for name in ["Slack", "Slack", "Chat"] {
+        let body = json!({ "name": name, "type": "slack" });
+        talk.say("alice", "POST /api/integrations", Some(("idempotency-key", "once")), Some(body)).await;
+    }
 }
 
 async fn change(talk: &mut Conversation) {
     talk.tell("alice", "PUT /api/integrations/google-drive", json!({ "description": "All files", "category": null }))
         .await;
     talk.tell("alice", "PUT /api/integrations/google-drive", json!({ "description": "All files" })).await;
-    talk.say(
-        "alice",
-        "PUT /api/integrations/google-drive",
-        Some(("if-match", "the last tag")),
-        Some(json!({ "scope": "files" })),
-    )
-    .await;
-    talk.say(
-        "alice",
-        "PUT /api/integrations/google-drive",
-        Some(("if-match", "\"0-00000000.00000000\"")),
-        Some(json!({ "scope": "" })),
-    )
-    .await;
+    for (tag, scope) in [("the last tag", "files"), ("\"0-00000000.00000000\"", "")] {
+        let body = json!({ "scope": scope });
+        talk.say("alice", "PUT /api/integrations/google-drive", Some(("if-match", tag)), Some(body)).await;
+    }
     talk.tell("alice", "PUT /api/integrations/any-rest", json!({ "apiBaseUri": "https://elsewhere.example.com" }))
         .await;
     talk.tell("bob", "PUT /api/integrations/google-drive", json!({ "description": "mine" })).await;
