@@ -8,7 +8,7 @@ use events::{
 };
 use projector::view::access_by_principal::Access;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use web::{
     params::{Params, Times},
     problem::Problem,
@@ -17,6 +17,19 @@ use web::{
 
 /// The query parameters of a page.
 pub(crate) const PAGE_PARAMS: [(&str, Times); 2] = [("start", Times::Once), ("limit", Times::Once)];
+
+/// How the query asks for a page, in the API's description.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it is described, not made")]
+pub(crate) struct PageQuery {
+    /// The first item of the page, from 0
+    start: Option<u64>,
+    /// Items of the page, 1 to 500; 50 if not given
+    limit: Option<u64>,
+    /// `name`, `createdAt`, `updatedAt` or `type`, with `-` for descending
+    sort: Option<String>,
+}
 
 /// The part of a collection that is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

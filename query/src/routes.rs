@@ -32,8 +32,8 @@ use web::{
 use crate::{
     cache::Key,
     hal::{
-        DriverCollection, DriverItem, IntegrationCollection, PAGE_PARAMS, Page, PageLinks, ShareCollection, ShareItem,
-        principal_type,
+        DriverCollection, DriverItem, IntegrationCollection, PAGE_PARAMS, Page, PageLinks, PageQuery, ShareCollection,
+        ShareItem, principal_type,
     },
     list::{self, FILTER_PARAMS, Filter, SORT_PARAM, Sort},
     read::{Queries, Reading},
@@ -122,9 +122,7 @@ fn finish(reading: &Reading, mut response: Response) -> Response {
         ("category" = Option<Vec<String>>, Query, description = "Category; repeated: or"),
         ("tag" = Option<Vec<String>>, Query, description = "Tag; repeated: or"),
         ("ownerId" = Option<Vec<String>>, Query, description = "Owner; repeated: or"),
-        ("start" = Option<u64>, Query, description = "The first item of the page, from 0"),
-        ("limit" = Option<u64>, Query, description = "Items of the page, 1 to 500; 50 if not given"),
-        ("sort" = Option<String>, Query, description = "`name`, `createdAt`, `updatedAt` or `type`, with `-` for descending"),
+        PageQuery,
     ),
     responses((status = 200, description = "A page", body = IntegrationCollection<'static>, content_type = "application/hal+json"))
 )]
@@ -167,9 +165,7 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
     get, path = "/api/libraries/{libraryId}/integrations", tag = "Integrations",
     params(
         ("libraryId" = String, Path, description = "The library"),
-        ("start" = Option<u64>, Query, description = "The first item of the page, from 0"),
-        ("limit" = Option<u64>, Query, description = "Items of the page, 1 to 500; 50 if not given"),
-        ("sort" = Option<String>, Query, description = "`name`, `createdAt`, `updatedAt` or `type`, with `-` for descending"),
+        PageQuery,
     ),
     responses((status = 200, description = "A page", body = IntegrationCollection<'static>, content_type = "application/hal+json"))
 )]

@@ -17,7 +17,7 @@ use web::{conditional::HAL, incoming::Incoming, params::encode_segment, problem:
 
 use super::{Read, Shown};
 use crate::{
-    hal::{PAGE_PARAMS, Page, PageLinks, ReachableCollection, ReachableItem},
+    hal::{PAGE_PARAMS, Page, PageLinks, PageQuery, ReachableCollection, ReachableItem},
     list::{SORT_PARAM, Sort},
     read::Queries,
 };
@@ -34,9 +34,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Queries>> {
     get, path = "/api/principals/{id}/integrations", tag = "Sharing",
     params(
         ("id" = String, Path, description = "A user or team"),
-        ("start" = Option<u64>, Query, description = "The first item of the page, from 0"),
-        ("limit" = Option<u64>, Query, description = "Items of the page, 1 to 500; 50 if not given"),
-        ("sort" = Option<String>, Query, description = "`name`, `createdAt`, `updatedAt` or `type`, with `-` for descending"),
+        PageQuery,
     ),
     responses((status = 200, description = "A page", body = ReachableCollection<'static>, content_type = "application/hal+json"))
 )]
