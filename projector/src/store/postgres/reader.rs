@@ -94,47 +94,36 @@ impl<V: View> PostgresReader<V> {
         }
     }
 
-    /// Loads a tenant, unless a refresh overtook that.
-    async fn load(&self, tenant: &TenantId) -> Result<Option<Arc<Held<V>>>, Error> {
-        let mut client = self.database.client().await?;
-        let (generation, held) = read_live(&mut client, tenant).await?;
-        let shown = self.shown.lock().await;
-        Ok(self.hold(shown.as_ref(), &generation, tenant, held))
-    }
-
-    /// Loads a tenant while refreshes wait, so that none overtakes it: only another generation can be in the way.
-    async fn load_before_refreshes(&self, tenant: &TenantId) -> Result<Option<Arc<Held<V>>>, Error> {
+    /// Loads a tenant, unless what is shown by then is newer, or of another generation. While refreshes wait for it, only
+    /// the latter can be.
+    async fn load(&self, tenant: &TenantId, do_refreshes_wait: bool) -> Result<Option<Arc<Held<V>>>, Error> {
         // The connection comes first: whoever has one and waits for the lock does not keep this from its own.
         let mut client = self.database.client().await?;
-        let shown = self.shown.lock().await;
-        let (generation, held) = read_live(&mut client, tenant).await?;
-        Ok(self.hold(shown.as_ref(), &generation, tenant, held))
-    }
-
-    /// Holds what was loaded, unless what is shown is of another generation or newer.
-    fn hold(
-        &self,
-        shown: Option<&Shown>,
-        generation: &Generation,
-        tenant: &TenantId,
-        held: Held<V>,
-    ) -> Option<Arc<Held<V>>> {
-        shown.filter(|shown| shown.generation.id == generation.id && shown.generation.writes <= held.written)?;
-        let held = Arc::new(held);
+        let before = if do_refreshes_wait { Some(self.shown.lock().await) } else { None };
+        let held = Arc::new(read_live(&mut client, tenant).await?);
+        let shown = match before {
+            Some(shown) => shown,
+            None => self.shown.lock().await,
+        };
+        let is_newest =
+            |shown: &Shown| shown.generation.id == held.generation && shown.generation.writes <= held.written;
+        if !shown.as_ref().is_some_and(is_newest) {
+            return Ok(None);
+        }
         self.tenants.insert(tenant.clone(), Arc::clone(&held));
-        Some(held)
+        Ok(Some(held))
     }
 }
 
 /// A tenant as the live generation has it.
-async fn read_live<V: View>(client: &mut Client, tenant: &TenantId) -> Result<(Generation, Held<V>), Error> {
+async fn read_live<V: View>(client: &mut Client, tenant: &TenantId) -> Result<Held<V>, Error> {
     let transaction =
         client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
     let generation = Generation::live::<V>(&transaction).await?;
     let generation = generation.ok_or_else(|| Error::Unavailable("there is no view of this version yet".into()))?;
     let held = read_tenant::<V>(&transaction, &generation, tenant).await?;
     transaction.commit().await?;
-    Ok((generation, held))
+    Ok(held)
 }
 
 async fn read_tenant<V: View>(
@@ -221,12 +210,7 @@ impl<V: View> ReadViews<V> for PostgresReader<V> {
             if let Some(held) = self.held(tenant) {
                 return Ok(held);
             }
-            let loaded = if tried < TRIES_BESIDE_REFRESHES {
-                self.load(tenant).await?
-            } else {
-                self.load_before_refreshes(tenant).await?
-            };
-            if let Some(held) = loaded {
+            if let Some(held) = self.load(tenant, tried >= TRIES_BESIDE_REFRESHES).await? {
                 return Ok(Arc::clone(&held.snapshot));
             }
             // The refresh that overtook it has another state to show, or will have.
