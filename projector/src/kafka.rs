@@ -145,8 +145,9 @@ pub struct Status {
     pub held_back: usize,
 }
 
-/// Publishes until `stop` is done, with a span for each event that is traced if somebody collects them, and waits for what is on its way then and for the thread that speaks to Kafka: nothing
-/// of this publisher is left when it returns. Heals by itself what heals.
+/// Publishes until `stop` is done, and waits for what is on its way then and for the thread that speaks to Kafka: nothing
+/// of this publisher is left when it returns. Heals by itself what heals. Each event that is traced has a span, if somebody
+/// collects them.
 ///
 /// # Errors
 /// What somebody has to look at: [`Error::Fenced`], [`Error::Topic`], [`Error::AnotherLog`], [`Error::Checkpoint`], a
