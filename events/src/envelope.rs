@@ -46,6 +46,14 @@ impl Digest {
         data_encoding::HEXLOWER.decode(text.as_bytes()).ok()?.try_into().ok().map(Self)
     }
 
+    /// A UUID v8 (RFC 9562 §5.8) of its first bytes: an id that is always the same for the same bytes.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&self.0[..16]);
+        Uuid::new_v8(bytes)
+    }
+
     /// The first eight hex digits, as entity tags show them.
     #[must_use]
     pub fn short(&self) -> String {
@@ -173,12 +181,29 @@ impl NewEvent {
     /// Puts an event into its envelope.
     #[must_use]
     pub fn seal(place: Place<'_>, id: EventId, event_type: &str, data: Bytes, metadata: &Metadata) -> Self {
-        let mut text = serde_json::to_vec(metadata).expect("metadata has string keys and no maps");
-        text.pop();
-        let hash = hash(place, id, event_type, &data, &text);
-        text.extend_from_slice(format!(r#","hash":"{hash}"}}"#).as_bytes());
-        Self { id, event_type: event_type.to_owned(), at: metadata.time, data, metadata: text.into(), hash }
+        let mut unhashed = serde_json::to_vec(metadata).expect("metadata has string keys and no maps");
+        unhashed.pop();
+        Self::seal_text(place, id, event_type, data, metadata.time, unhashed)
     }
+
+    /// Likewise, around metadata that is text already: its JSON, up to where the hash begins.
+    pub(crate) fn seal_text(
+        place: Place<'_>,
+        id: EventId,
+        event_type: &str,
+        data: Bytes,
+        at: Timestamp,
+        unhashed: Vec<u8>,
+    ) -> Self {
+        let (hash, mut metadata) = (hash(place, id, event_type, &data, &unhashed), unhashed);
+        metadata.extend_from_slice(hash_suffix(hash).as_bytes());
+        Self { id, event_type: event_type.to_owned(), at, data, metadata: metadata.into(), hash }
+    }
+}
+
+/// What metadata ends with.
+fn hash_suffix(hash: Digest) -> String {
+    format!(r#","hash":"{hash}"}}"#)
 }
 
 /// SHA-256 over, each preceded by its length as 8 bytes big-endian: previous hash, stream name, revision, event id,
@@ -243,7 +268,7 @@ impl RecordedEvent {
     pub fn check_hash(&self, previous: Digest) -> Result<(), Altered> {
         let expected = self.computed_hash(previous).ok_or(Altered)?;
         let is_intact = expected == self.hash
-            && self.metadata.ends_with(format!(r#","hash":"{expected}"}}"#).as_bytes())
+            && self.metadata.ends_with(hash_suffix(expected).as_bytes())
             && time_of(&self.metadata) == Some(self.at);
         is_intact.then_some(()).ok_or(Altered)
     }
@@ -251,8 +276,12 @@ impl RecordedEvent {
     /// What its hash is to be, by its bytes; `None` where its metadata has no room for one.
     pub(crate) fn computed_hash(&self, previous: Digest) -> Option<Digest> {
         let place = Place { stream: &self.stream, revision: self.revision, previous };
-        let unhashed = self.metadata.get(..self.metadata.len().checked_sub(HASH_SUFFIX_LEN)?)?;
-        Some(hash(place, self.id, &self.event_type, &self.data, unhashed))
+        Some(hash(place, self.id, &self.event_type, &self.data, self.unhashed()?))
+    }
+
+    /// Its metadata up to where the hash begins; `None` where there is no room for one.
+    pub(crate) fn unhashed(&self) -> Option<&[u8]> {
+        self.metadata.get(..self.metadata.len().checked_sub(HASH_SUFFIX_LEN)?)
     }
 }
 

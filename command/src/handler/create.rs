@@ -262,10 +262,8 @@ fn derived_id(caller: &Principal, key: &str) -> IntegrationId {
         hasher.update((part.len() as u64).to_be_bytes());
         hasher.update(part.as_bytes());
     }
-    let digest = hasher.finalize();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    IntegrationId::new(Uuid::new_v8(bytes)).expect("a v8 UUID is neither nil nor max")
+    let id = Digest::new(hasher.finalize().into()).uuid();
+    IntegrationId::new(id).expect("a v8 UUID is neither nil nor max")
 }
 
 #[expect(clippy::disallowed_methods, reason = "the edge: ids are made where the command comes in")]

@@ -11,13 +11,11 @@
 
 use std::collections::VecDeque;
 
-use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-use uuid::Uuid;
 
 use super::{EventStore, ExpectedRevision, StreamWrite, check::Refusal};
 use crate::{
-    envelope::{Digest, HASH_SUFFIX_LEN, NewEvent, Place, RecordedEvent, hash},
+    envelope::{Digest, NewEvent, Place, RecordedEvent},
     ids::{EventId, Position, Revision},
     stream::{Kind, StreamName},
 };
@@ -205,14 +203,10 @@ fn is_filled(standing: &RecordedEvent, event: &RecordedEvent) -> bool {
 
 /// What fills a revision before an event: the same, sealed for that place, with an id that is always the same.
 fn filled(event: &RecordedEvent, revision: Revision) -> NewEvent {
-    let digest = Sha256::digest(format!("{} {} {revision}", event.stream, event.id).as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    let id = EventId::new(Uuid::new_v8(bytes));
+    let name = format!("{} {} {revision}", event.stream, event.id);
+    let id = EventId::new(Digest::of(name.as_bytes()).uuid());
     let place = Place { stream: &event.stream, revision, previous: Digest::ZERO };
     // It was checked: there is room for a hash.
-    let unhashed = &event.metadata[..event.metadata.len().saturating_sub(HASH_SUFFIX_LEN)];
-    let hash = hash(place, id, &event.event_type, &event.data, unhashed);
-    let metadata = [unhashed, format!(r#","hash":"{hash}"}}"#).as_bytes()].concat().into();
-    NewEvent { id, event_type: event.event_type.clone(), at: event.at, data: event.data.clone(), metadata, hash }
+    let unhashed = event.unhashed().unwrap_or_default().to_vec();
+    NewEvent::seal_text(place, id, &event.event_type, event.data.clone(), event.at, unhashed)
 }

@@ -3,9 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use eventstore::EventData;
-use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, timeout};
-use uuid::Uuid;
 
 use super::{
     event,
@@ -18,7 +16,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    envelope::NewEvent,
+    envelope::{Digest, NewEvent},
     ids::{Position, Revision},
     store::{Appended, Direction, Error, ExpectedRevision, StreamWrite},
     stream::{Kind, StreamName},
@@ -137,12 +135,10 @@ impl Writer {
     /// the same id, so that the second time is a repeat.
     async fn keep_last_only(&self, stream: &StreamName) -> Result<(), Error> {
         let metastream = format!("{METASTREAM}{stream}");
-        let id = Sha256::digest(metastream.as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&id[..16]);
+        let id = Digest::of(metastream.as_bytes()).uuid();
         let metadata = EventData::json("$metadata", &serde_json::json!({ "$maxCount": 1 }))
             .map_err(|error| Error::Unavailable(error.into()))?
-            .id(Uuid::new_v8(bytes));
+            .id(id);
         match self.contested.send(&metastream, eventstore::ExpectedRevision::NoStream, &[metadata]).await {
             // Who has set something else has done so on purpose; what is read is the last event in any case.
             Ok(Sent::Done(_) | Sent::Conflict) => Ok(()),
