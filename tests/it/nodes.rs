@@ -191,7 +191,7 @@ async fn count_on(answers: &mut UnboundedReceiver<()>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_and_on_kafka_once() {
     let kafka = block_in_place(Broker::start);
-    let mut server = Server::start_with(&[PEER_ON_DISK, &format!("{KAFKA}{}", kafka.address())]).await;
+    let server = Server::start_with(&[PEER_ON_DISK, &format!("{KAFKA}{}", kafka.address())]).await;
     let stop = Arc::<AtomicBool>::default();
     let (count, mut answers) = unbounded_channel();
     let mut writers = JoinSet::new();
@@ -205,7 +205,7 @@ async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_and_on_k
         server.topology.peer.fault(&fault);
         count_on(&mut answers).await;
     }
-    server.topology.restart_peer();
+    server.topology.peer.start_again().unwrap();
     count_on(&mut answers).await;
     stop.store(true, Ordering::Relaxed);
     let made: Vec<_> = writers.join_all().await.into_iter().flatten().collect();

@@ -6,7 +6,7 @@ use std::{fs, time::Duration};
 use servers::{kafka::Broker, postgres::Postgres};
 use tokio::task::block_in_place;
 
-use super::{faults::LogServer, load::Load, process::Process, roles::Roles};
+use super::{faults::log_server, load::Load, process::Process, roles::Roles};
 
 /// Seconds that a server is away, unless the environment says otherwise.
 const AWAY_SECONDS: u64 = 3;
@@ -120,9 +120,9 @@ async fn postgresql_away_under_load_is_waited_for_at_rest_and_views_and_feed_cat
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_of_the_log_away_under_load_is_waited_for_at_rest_and_all_go_on_behind_it() {
     let (postgres, directory) = (block_in_place(Postgres::start), tempfile::tempdir().unwrap());
-    let mut log = LogServer::start(&directory);
+    let log = log_server(&directory);
     let kafka = Broker::shared().address();
-    let roles = add_projectors(Roles::start_on_server(&log.peer().url(), &postgres, &kafka).await).await;
+    let roles = add_projectors(Roles::start_on_server(&log.url(), &postgres, &kafka).await).await;
     let load = Load::start(&roles.command.api, PER_SECOND);
     load.reach(100).await;
     block_in_place(|| log.stop());
@@ -131,7 +131,7 @@ async fn the_server_of_the_log_away_under_load_is_waited_for_at_rest_and_all_go_
     let projectors = [("the feeder", feeder), ("the publisher", publisher), ("a standby", standby)];
     let all = [&[("command", &roles.command), ("query", &roles.query)], &projectors[..]].concat();
     wait_and_measure("The server of the log", &all).await;
-    block_in_place(|| log.restart());
+    block_in_place(|| log.start_again().unwrap());
     heals("The server of the log", &roles).await;
     load.end().await;
 }

@@ -66,14 +66,9 @@ const FAULTS_OF_A_SERVER: [Fault; 3] = [Fault::CutLog, Fault::RestartLog, Fault:
 /// How many answers are lost.
 const LOST: u32 = 5;
 
-/// The server of the log.
-pub(crate) struct LogServer {
-    peer: Option<Peer>,
-    options: Options,
-}
-
 struct World {
-    log: Option<LogServer>,
+    /// The server of the log, when it is on one.
+    log: Option<Peer>,
     roles: Roles,
     load: Load,
     kafka: Broker,
@@ -88,11 +83,11 @@ struct World {
 }
 
 impl World {
-    async fn start(random: Random, log: Option<LogServer>) -> Self {
+    async fn start(random: Random, log: Option<Peer>) -> Self {
         let (kafka, postgres) = block_in_place(|| (Broker::start(), Postgres::start()));
         let mut roles = match &log {
             None => Roles::start(&postgres, &kafka.address()).await,
-            Some(log) => Roles::start_on_server(&log.peer().url(), &postgres, &kafka.address()).await,
+            Some(log) => Roles::start_on_server(&log.url(), &postgres, &kafka.address()).await,
         };
         roles.add_publisher(&[]);
         roles.add_publisher(&[]);
@@ -121,17 +116,17 @@ impl World {
                 self.some_changes(MEANWHILE).await;
                 block_in_place(|| self.postgres.start_again());
             }
-            Fault::CutLog => self.log_server().peer().fault(&peer::Fault::Drop),
-            Fault::RestartLog => block_in_place(|| self.log_server().restart()),
-            Fault::LoseAnswers => self.log_server().peer().fault(&peer::Fault::LoseAnswers(LOST)),
+            Fault::CutLog => self.log_server().fault(&peer::Fault::Drop),
+            Fault::RestartLog => block_in_place(|| self.log_server().start_again().unwrap()),
+            Fault::LoseAnswers => self.log_server().fault(&peer::Fault::LoseAnswers(LOST)),
         }
         let healed = self.roles.healed().await;
         self.healed.entry(fault).or_default().push(healed);
         self.load.reach(begun + CHANGES).await;
     }
 
-    fn log_server(&mut self) -> &mut LogServer {
-        self.log.as_mut().expect("the log is on a server")
+    fn log_server(&self) -> &Peer {
+        self.log.as_ref().expect("the log is on a server")
     }
 
     async fn some_changes(&mut self, most: usize) {
@@ -222,27 +217,9 @@ impl World {
     }
 }
 
-impl LogServer {
-    pub(crate) fn start(directory: &TempDir) -> Self {
-        let options = Options { directory: Some(directory.path().to_owned()), ..Options::default() };
-        let peer = Peer::start(&options).unwrap();
-        let options = Options { port: peer.address().port(), ..options };
-        Self { peer: Some(peer), options }
-    }
-
-    pub(crate) fn peer(&self) -> &Peer {
-        self.peer.as_ref().expect("it runs")
-    }
-
-    /// Ends it as a kill would.
-    pub(crate) fn stop(&mut self) {
-        drop(self.peer.take());
-    }
-
-    pub(crate) fn restart(&mut self) {
-        self.stop();
-        self.peer = Some(Peer::start(&self.options).unwrap());
-    }
+/// A server of the log that keeps it on the disk.
+pub(crate) fn log_server(directory: &TempDir) -> Peer {
+    Peer::start(&Options { directory: Some(directory.path().to_owned()), ..Options::default() }).unwrap()
 }
 
 /// All of these faults, each time in another order.
@@ -269,10 +246,10 @@ async fn faults_at_random_under_load_leave_every_event_on_kafka_once_and_the_vie
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_log_on_a_server_faults_of_that_too_leave_every_event_on_kafka_once() {
     let directory = tempfile::tempdir().unwrap();
-    run(Some(LogServer::start(&directory)), &[&FAULTS[..], &FAULTS_OF_A_SERVER].concat()).await;
+    run(Some(log_server(&directory)), &[&FAULTS[..], &FAULTS_OF_A_SERVER].concat()).await;
 }
 
-async fn run(log: Option<LogServer>, of: &[Fault]) {
+async fn run(log: Option<Peer>, of: &[Fault]) {
     let rounds = environment("ROUNDS").unwrap_or(ROUNDS);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     let seed = environment("SEED").unwrap_or(now.as_secs());

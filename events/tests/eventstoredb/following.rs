@@ -116,22 +116,20 @@ async fn nothing_is_lost_or_told_twice_while_connections_are_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_was_killed_is_taken_up_again_where_it_was() {
     let directory = tempfile::tempdir().expect("a directory");
-    let mut options = Options { directory: Some(directory.path().to_owned()), ..Options::default() };
-    let mut peer = Some(Peer::start(&options).expect("a peer"));
-    let address = peer.as_ref().expect("it runs").address();
-    options.port = address.port();
-    let store = open(&format!("esdb://{address}?tls=false")).await;
+    let options = Options { directory: Some(directory.path().to_owned()), ..Options::default() };
+    let peer = Peer::start(&options).expect("a peer");
+    let store = open(&peer.url()).await;
     let (stream, mut follower) = (integration(), Follower::new(&store, Position::START));
     let mut given = append_many(&store, &stream, 0, 10).await;
     assert_eq!(follower.ids(10).await, given);
     let mut head = *store.head().borrow();
     for round in 1..4 {
-        drop(peer.take());
+        peer.stop();
         until_health(&store, Health::Failing).await;
         let refused = append(&store, &integration(), NoStream).await;
         assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
         let since = tokio::time::Instant::now();
-        peer = Some(Peer::start(&options).expect("the port is free again"));
+        peer.start_again().expect("the port is free again");
         until_health(&store, Health::Ready).await;
         assert!(since.elapsed() < Duration::from_secs(10), "it heals in time");
         let more = append_many(&store, &stream, round * 10, 10).await;

@@ -40,15 +40,13 @@ static PEERS: LazyLock<Mutex<HashMap<PathBuf, Weak<Peer>>>> = LazyLock::new(Mute
 pub(crate) struct Topology {
     pub(crate) services: BTreeMap<String, Process>,
     pub(crate) peer: Arc<Peer>,
-    peer_options: Options,
     proxy: Haproxy,
 }
 
 impl Topology {
     /// Starts every service.
     pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
-        let peer_options = peer_options(data_dir, options);
-        let peer = peer(data_dir, &peer_options);
+        let peer = peer(data_dir, options.iter().any(|option| option == PEER_ON_DISK));
         let places = places(data_dir, options, &peer);
         // Options of a test are for those that answer requests.
         let is_ours = |option: &&String| [KAFKA, DATABASE, PEER_ON_DISK].iter().any(|name| option.starts_with(name));
@@ -69,7 +67,7 @@ impl Topology {
         // and the tests ask for no position once they have waited for it.
         let proxy =
             Haproxy::start([address("COMMAND_1"), address("COMMAND_2")], [address("QUERY_1"), address("QUERY_1")]);
-        Self { services, peer, peer_options, proxy }
+        Self { services, peer, proxy }
     }
 
     /// Where they are reached.
@@ -114,15 +112,6 @@ impl Topology {
         Haproxy::start(self.commanding().map(|one| one.address), self.querying().map(|one| one.address))
     }
 
-    /// Kills the server of the log, and starts it again on its data.
-    pub(crate) fn restart_peer(&mut self) {
-        let options = Options { port: self.peer.address().port(), ..self.peer_options.clone() };
-        // Nobody else has it: it ends when this one is dropped.
-        let ended = std::mem::replace(&mut self.peer, Arc::new(Peer::start(&Options::default()).unwrap()));
-        drop(Arc::into_inner(ended).unwrap());
-        self.peer = Arc::new(Peer::start(&options).unwrap());
-    }
-
     /// Everything that must be ready.
     pub(crate) fn processes(&mut self) -> Vec<&mut Process> {
         self.services.values_mut().collect()
@@ -146,17 +135,13 @@ impl Topology {
     }
 }
 
-fn peer_options(data_dir: &Path, options: &[String]) -> Options {
-    let is_on_disk = options.iter().any(|option| option == PEER_ON_DISK);
-    Options { directory: is_on_disk.then(|| data_dir.with_extension("peer")), ..Options::default() }
-}
-
-fn peer(data_dir: &Path, options: &Options) -> Arc<Peer> {
+fn peer(data_dir: &Path, is_on_disk: bool) -> Arc<Peer> {
     let mut peers = PEERS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(peer) = peers.get(data_dir).and_then(Weak::upgrade) {
         return peer;
     }
-    let peer = Arc::new(Peer::start(options).unwrap());
+    let directory = is_on_disk.then(|| data_dir.with_extension("peer"));
+    let peer = Arc::new(Peer::start(&Options { directory, ..Options::default() }).unwrap());
     peers.insert(data_dir.to_owned(), Arc::downgrade(&peer));
     peer
 }

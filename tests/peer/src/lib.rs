@@ -8,7 +8,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::Duration,
 };
@@ -48,11 +48,18 @@ pub struct Options {
     pub user: Option<(String, String)>,
 }
 
-/// A running peer, on a thread of its own. Dropping it ends it as a kill would: what was answered is in the file,
-/// connections are cut.
+/// A peer. Dropping it ends it as a kill would: what was answered is in the file, connections are cut.
 #[derive(Debug)]
 pub struct Peer {
+    options: Options,
     address: SocketAddr,
+    /// `None` while it is stopped.
+    running: Mutex<Option<Running>>,
+}
+
+/// A running peer, on a thread of its own, until it is dropped.
+#[derive(Debug)]
+struct Running {
     state: Arc<State>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -64,6 +71,79 @@ impl Peer {
     /// # Errors
     /// When the port is taken or the log cannot be opened.
     pub fn start(options: &Options) -> io::Result<Self> {
+        let (address, running) = Running::start(options)?;
+        let options = Options { port: address.port(), ..options.clone() };
+        Ok(Self { options, address, running: Mutex::new(Some(running)) })
+    }
+
+    /// Ends it as a kill would.
+    pub fn stop(&self) {
+        drop(self.running().take());
+    }
+
+    /// Starts it again where it was, with what is in its file.
+    ///
+    /// # Errors
+    /// As [`Peer::start`].
+    pub fn start_again(&self) -> io::Result<()> {
+        let mut running = self.running();
+        drop(running.take());
+        *running = Some(Running::start(&self.options)?.1);
+        Ok(())
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> Arc<State> {
+        Arc::clone(&self.running().as_ref().expect("the peer runs").state)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A connection string for it.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("esdb://{}?tls=false", self.address)
+    }
+
+    /// Does a fault, or puts it in force.
+    pub fn fault(&self, fault: &Fault) {
+        self.state().fault(fault);
+    }
+
+    /// Every event that stands in the log, in its order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Arc<Event>> {
+        let state = self.state();
+        let log = state.log();
+        (0..log.len()).filter_map(|at| log.event(at).map(Arc::clone)).collect()
+    }
+
+    /// Changes an event where it stands in the log, behind everybody's back; answers whether it is there.
+    pub fn alter(&self, stream: &str, revision: u64, change: impl FnOnce(&mut Event)) -> bool {
+        self.state().log().alter(stream, revision, change)
+    }
+
+    /// Shows only the last so many events of a stream to who reads it, as its metadata may ask for.
+    pub fn limit(&self, stream: &str, max_count: Option<u64>) {
+        self.state().log().limit(stream, max_count);
+    }
+
+    /// What it has counted since it was started.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.state().counts()
+    }
+}
+
+impl Running {
+    fn start(options: &Options) -> io::Result<(SocketAddr, Self)> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -82,51 +162,11 @@ impl Peer {
             // Its tasks are gone when it has ended, and its port is free.
             runtime.shutdown_timeout(END_MAX);
         })?;
-        Ok(Self { address, state, stop: Some(stop), thread: Some(thread) })
-    }
-
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// A connection string for it.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("esdb://{}?tls=false", self.address)
-    }
-
-    /// Does a fault, or puts it in force.
-    pub fn fault(&self, fault: &Fault) {
-        self.state.fault(fault);
-    }
-
-    /// Every event that stands in the log, in its order.
-    #[must_use]
-    pub fn events(&self) -> Vec<Arc<Event>> {
-        let log = self.state.log();
-        (0..log.len()).filter_map(|at| log.event(at).map(Arc::clone)).collect()
-    }
-
-    /// Changes an event where it stands in the log, behind everybody's back; answers whether it is there.
-    pub fn alter(&self, stream: &str, revision: u64, change: impl FnOnce(&mut Event)) -> bool {
-        self.state.log().alter(stream, revision, change)
-    }
-
-    /// Shows only the last so many events of a stream to who reads it, as its metadata may ask for.
-    pub fn limit(&self, stream: &str, max_count: Option<u64>) {
-        self.state.log().limit(stream, max_count);
-    }
-
-    /// What it has counted.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.state.counts()
+        Ok((address, Self { state, stop: Some(stop), thread: Some(thread) }))
     }
 }
 
-impl Drop for Peer {
+impl Drop for Running {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
