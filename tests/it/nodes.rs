@@ -16,10 +16,10 @@ use tokio::{
 
 use crate::{
     fold::check_views,
-    harness::{ADMIN, Answer, CREATE, Client, Process, Request, Server},
+    harness::{ADMIN, Answer, CREATE, Client, Process, Request, Server, binary},
     log,
     process::eventually,
-    topics_check::check_topics,
+    topics_check::{Exported, check_topics},
     topology::{KAFKA, PEER_ON_DISK},
 };
 
@@ -239,8 +239,9 @@ async fn check_kafka(server: &Server, kafka: &Broker, made: usize) {
     eventually("all is published", is_published).await;
     let admin = server.admin();
     let seen = block_in_place(|| {
-        let log = server.topology.exported(&server.data_dir());
-        check_topics(&kafka.address(), "integrations", &log, &admin.url, admin.token.as_ref().unwrap())
+        let log = ["--event-store".to_owned(), server.topology.peer.url()];
+        let exported = Exported::of(binary, &log, &server.data_dir());
+        check_topics(&kafka.address(), "integrations", &exported.data, &admin.url, admin.token.as_ref().unwrap())
     });
     assert_eq!(seen["integrations"], made, "{seen}");
     assert_eq!(seen["events"], made * 4, "{seen}");

@@ -1,18 +1,18 @@
 //! The roles as processes of their own on one log: command, query, and projectors, some of which publish.
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
+use serde_json::Value;
 use servers::postgres::Postgres;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-use super::process::{Process, binary, eventually};
+use super::{
+    process::{Api, Process, binary, eventually},
+    topics_check::{Exported, check_topics},
+};
 
 /// What runs.
 pub(crate) struct Roles {
@@ -63,16 +63,15 @@ impl Roles {
     }
 
     /// An export of the log, and a data directory with the log of that export.
-    pub(crate) fn exported(&self) -> (PathBuf, PathBuf) {
-        let [export, imported] = ["export.jsonl", "imported"].map(|name| self.directory.path().join(name));
-        let run = |command: &mut Command| {
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        let data = self.directory.path().join("data");
-        run(binary().arg("export").arg(&export).arg("--data-dir").arg(data).args(&self.log));
-        run(binary().arg("import").arg(&export).arg("--data-dir").arg(&imported));
-        (export, imported)
+    pub(crate) fn exported(&self) -> Exported {
+        let data = self.directory.path().join("data").display().to_string();
+        Exported::of(binary, &[&self.log[..], &["--data-dir".to_owned(), data]].concat(), self.directory.path())
+    }
+
+    /// What a consumer in another language makes of the topics: the same as the log and the API do.
+    pub(crate) fn consumed(&self, exported: &Exported) -> Value {
+        let Api { url, token, .. } = &self.query.api;
+        check_topics(&self.brokers, &self.prefix, &exported.data, url, token)
     }
 
     /// Starts a projector that does not publish, and waits until it feeds the view.

@@ -15,19 +15,40 @@ pub(crate) fn check_topics(brokers: &str, prefix: &str, data: &Path, api: &str, 
     output(check.arg(data.join("events.sqlite")).args([api, token]))
 }
 
-/// The JSON that a command prints.
-pub(crate) fn output(command: &mut Command) -> Value {
+/// An export of a log.
+pub(crate) struct Exported {
+    pub(crate) file: PathBuf,
+    /// A data directory with the log of that export.
+    pub(crate) data: PathBuf,
+}
+
+impl Exported {
+    /// Exports the log that the options name, into a directory.
+    pub(crate) fn of(binary: fn() -> Command, log: &[String], directory: &Path) -> Self {
+        let (file, data) = (directory.join("export.jsonl"), directory.join("imported"));
+        run(binary().arg("export").arg(&file).args(log));
+        run(binary().arg("import").arg(&file).arg("--data-dir").arg(&data));
+        Self { file, data }
+    }
+}
+
+/// What a command prints that succeeds.
+fn run(command: &mut Command) -> Vec<u8> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    output.stdout
+}
+
+/// The JSON that a command prints.
+pub(crate) fn output(command: &mut Command) -> Value {
+    serde_json::from_slice(&run(command)).unwrap()
 }
 
 /// Python with the consumer's libraries; fetched when they are not there.
 fn python() -> PathBuf {
     let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("kafka-python");
     let script = consumer().join("fetch.sh");
-    let fetch = Command::new("bash").arg(script).arg(&environment).output().unwrap();
-    assert!(fetch.status.success(), "{}", String::from_utf8_lossy(&fetch.stderr));
+    run(Command::new("bash").arg(script).arg(&environment));
     environment.join("bin/python")
 }
 

@@ -18,7 +18,6 @@ use super::{
     load::Load,
     process::Process,
     roles::{Holder, Roles},
-    topics_check::check_topics,
 };
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
@@ -76,13 +75,7 @@ async fn one_publishes_another_may_feed_the_view_and_whoever_stands_by_says_so_a
     let head = roles.head().await;
     roles.published(head).await;
     roles.shown(head).await;
-    let seen = check_topics(
-        &Broker::shared().address(),
-        &roles.prefix,
-        &roles.directory.path().join("data"),
-        &roles.query.api.url,
-        &roles.query.api.token,
-    );
+    let seen = roles.consumed(&roles.exported());
     assert_eq!(seen["events"], 2, "{seen}");
 }
 
@@ -108,13 +101,7 @@ async fn a_publisher_that_wakes_up_after_another_took_its_lease_is_refused_by_ka
     assert_eq!(roles.publisher().await, Some(second), "the one that took over goes on");
     let done = load.end().await;
     roles.healed().await;
-    let seen = check_topics(
-        &Broker::shared().address(),
-        &roles.prefix,
-        &roles.directory.path().join("data"),
-        &roles.query.api.url,
-        &roles.query.api.token,
-    );
+    let seen = roles.consumed(&roles.exported());
     assert!(seen["events"].as_u64().unwrap() >= done, "{seen}");
     assert_epochs_rise(Broker::shared(), &roles.prefix, 2);
 }

@@ -5,7 +5,6 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
-    process::Command,
     sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
 };
 
@@ -14,7 +13,7 @@ use servers::{haproxy::Haproxy, postgres::Postgres};
 
 use super::{
     deployment::{Deployment, Places, make_secrets},
-    harness::{Process, binary},
+    harness::Process,
     log::{Row, TOMBSTONE},
 };
 
@@ -93,18 +92,6 @@ impl Topology {
     /// Those that make views and publish.
     pub(crate) fn projecting(&self) -> [&Process; 2] {
         ["projector-1", "projector-2"].map(|name| &self.services[name])
-    }
-
-    /// A data directory with the log of an export.
-    pub(crate) fn exported(&self, data_dir: &Path) -> PathBuf {
-        let (export, imported) = (data_dir.with_extension("jsonl"), data_dir.with_extension("imported"));
-        let run = |command: &mut Command| {
-            let output = command.output().unwrap();
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        };
-        run(binary().arg("export").arg(&export).args(["--event-store", &self.peer.url()]));
-        run(binary().arg("import").arg(&export).arg("--data-dir").arg(&imported));
-        imported
     }
 
     /// A proxy in front of all of them.
