@@ -4,7 +4,7 @@ use std::{os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::harness::binary;
+use super::service::binary;
 
 mod options;
 mod refused;

@@ -22,9 +22,11 @@ mod problems;
 mod process;
 mod secrets;
 mod seed;
+mod service;
 #[path = "../kafka/topics_check.rs"]
 mod topics_check;
 #[path = "topology/compose.rs"]
 mod topology;
 mod transcript;
+mod whole;
 mod writers;

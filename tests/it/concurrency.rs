@@ -44,7 +44,7 @@ fn last_position(answers: &[Answer]) -> String {
 /// How many appends have met another revision than they expected.
 async fn conflicts(server: &Server) -> u64 {
     let mut conflicts = 0;
-    for process in server.topology.commanding() {
+    for process in server.topology().commanding() {
         let at = Client { metrics: Some(process.metrics_url()), ..server.anonymous() };
         let metrics = at.get("/metrics").await.expect(200).text();
         let line = metrics.lines().find_map(|line| line.strip_prefix("integrations_conflicts_total "));
@@ -59,7 +59,7 @@ async fn slack(client: &Client) -> Created {
 
 #[tokio::test]
 async fn of_many_commands_with_one_if_match_exactly_one_is_done() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let commands = (0..64).map(|number| {
@@ -81,7 +81,7 @@ async fn of_many_commands_with_one_if_match_exactly_one_is_done() {
 
 #[tokio::test]
 async fn of_many_deletes_with_one_if_match_exactly_one_is_done() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let delete = alice.request("DELETE", &created.path("")).header("if-match", &created.etag);
@@ -114,7 +114,7 @@ fn changes() -> Vec<(&'static str, Value)> {
 
 #[tokio::test]
 async fn many_changes_of_different_things_at_once_are_all_done() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let (fields, path) = (changes(), created.path(""));
@@ -128,7 +128,7 @@ async fn many_changes_of_different_things_at_once_are_all_done() {
     assert_eq!(requests.len(), 64);
     let answers = at_once(requests).await;
     assert_eq!(with_status(&answers, 200), 64);
-    if server.topology.commanding().len() == 1 {
+    if server.topology().commanding().len() == 1 {
         assert_eq!(conflicts(&server).await, 0, "commands of one process take turns on an integration");
     }
     let position = last_position(&answers);
@@ -149,7 +149,7 @@ async fn many_changes_of_different_things_at_once_are_all_done() {
 
 #[tokio::test]
 async fn icons_that_are_set_at_once_leave_one_that_is_served_whole() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let marks: Vec<_> = (0..16).map(|number| format!("icon-{number}-")).collect();
@@ -165,7 +165,7 @@ async fn icons_that_are_set_at_once_leave_one_that_is_served_whole() {
 
 #[tokio::test]
 async fn a_delete_among_other_commands_is_the_end_and_nothing_fails() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     for round in 0..12 {
         let created = alice.create(json!({ "name": "Short", "type": "custom", "clientSecret": "s" })).await;
@@ -193,7 +193,7 @@ async fn a_delete_among_other_commands_is_the_end_and_nothing_fails() {
 
 #[tokio::test]
 async fn owner_changes_at_once_end_with_one_owner_and_the_rest_is_refused() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let (alice, admin) = (server.alice(), server.admin());
     let created = slack(&alice).await;
     let requests = (0..8).map(|number| {
@@ -211,7 +211,7 @@ async fn owner_changes_at_once_end_with_one_owner_and_the_rest_is_refused() {
 
 #[tokio::test]
 async fn a_share_that_is_given_and_taken_at_once_is_there_or_not_and_nothing_in_between() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let path = created.path("/shares/bob");

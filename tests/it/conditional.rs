@@ -45,7 +45,15 @@ struct Furnished {
 }
 
 async fn furnish() -> Furnished {
-    let server = Server::start().await;
+    furnished(Server::start().await).await
+}
+
+/// On a service that no other test has.
+async fn furnish_alone() -> Furnished {
+    furnished(Server::start_alone().await).await
+}
+
+async fn furnished(server: Server) -> Furnished {
     let alice = server.alice();
     alice.create(json!({ "name": "Files", "type": "custom", "embedded": true, "libraryId": "lib:1" })).await;
     let slack = alice.create(json!({ "name": "Slack", "type": "slack", "description": "A chat" })).await;

@@ -29,7 +29,7 @@ async fn check_log_and_views(server: &Server) -> Vec<log::Row> {
 
 #[tokio::test]
 async fn what_was_acknowledged_is_there_and_the_rest_is_whole_or_absent_after_kills_with_commands_in_flight() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let mut all = Vec::new();
     for round in 0..ROUNDS {
         let (acknowledged, mut answers) = unbounded_channel();
@@ -59,7 +59,7 @@ async fn what_was_acknowledged_is_there_and_the_rest_is_whole_or_absent_after_ki
 
 #[tokio::test]
 async fn a_kill_without_anything_in_flight_loses_nothing_and_changes_no_row() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Slack", "type": "slack", "clientSecret": "s" })).await;
     alice.put(&created.path("/tags"), json!({ "tags": ["a", "b"] })).await.expect(200);
@@ -115,7 +115,7 @@ pub(crate) async fn furnish(client: &Client) -> (Vec<String>, String) {
 
 #[tokio::test]
 async fn every_answer_tag_and_position_is_the_same_after_a_stop_and_after_a_kill() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let (paths, position) = furnish(&server.alice()).await;
     let before = looked_at(&server.alice(), &paths).await;
     let tags: BTreeSet<_> = before.iter().filter_map(|(_, answer)| answer.try_header("etag")).collect();
@@ -136,7 +136,7 @@ async fn every_answer_tag_and_position_is_the_same_after_a_stop_and_after_a_kill
 
 #[tokio::test]
 async fn positions_go_on_after_a_restart_and_are_never_given_again() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let first = server.alice().create(json!({ "name": "One", "type": "custom" })).await;
     // The end of the log is a tombstone; the rows below it are gone with it.
     server.alice().delete(&first.path("")).await.expect(204);
@@ -153,7 +153,7 @@ async fn positions_go_on_after_a_restart_and_are_never_given_again() {
 
 #[tokio::test]
 async fn if_match_means_the_same_after_a_restart() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let created = server.alice().create(json!({ "name": "Slack", "type": "slack" })).await;
     let put = |server: &Server, tag: &str, name: &str| {
         server.alice().request("PUT", &created.path("")).header("if-match", tag).json(&json!({ "name": name })).send()
@@ -179,7 +179,7 @@ async fn create(client: &Client, key: Option<&str>, body: &Value) -> Answer {
 
 #[tokio::test]
 async fn a_create_is_the_same_create_after_a_restart() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let by_key = json!({ "name": "Slack", "type": "slack", "clientSecret": "one" });
     let by_id = json!({ "name": "Box", "type": "box", "apiKey": "a", "id": "0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a6b" });
     let first_by_key = create(&server.alice(), Some("k"), &by_key).await.expect(201);

@@ -10,7 +10,8 @@ use jsonschema::Validator;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::harness::{Answer, binary};
+use super::harness::Answer;
+use super::service::binary;
 
 /// Headers that every HTTP answer may have, whatever the API says.
 const GENERAL_HEADERS: [&str; 6] =

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::{
     description::DESCRIPTION,
-    harness::{Answer, Server, binary},
+    harness::{Answer, Server},
+    service::binary,
 };
 
 fn file(path: &str) -> String {

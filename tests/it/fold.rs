@@ -114,6 +114,8 @@ impl Folded {
     /// As `GET /integrations/{id}` shows it.
     fn detail(&self) -> Value {
         let mut shown = self.settings.clone();
+        // What is empty is left out.
+        shown.retain(|name, value| name != "headers" || *value != json!({}));
         let headers: Vec<_> = self.secrets.values().filter_map(|name| name.strip_prefix("headers/")).collect();
         if !headers.is_empty() {
             shown.insert("secretHeaders".to_owned(), json!(headers));
@@ -225,7 +227,9 @@ async fn check_access(admin: &Client, there: &BTreeMap<String, Folded>, rows: &[
     let others = sorted.iter().flat_map(|folded| folded.shares.keys().map(String::as_str)).chain(["nobody"]);
     for principal in owners.chain(others).collect::<BTreeSet<_>>() {
         let expected: Vec<_> = sorted.iter().filter_map(|folded| folded.reached_by(principal)).collect();
-        let path = format!("/api/principals/{principal}/integrations");
+        // Whatever stands in a name.
+        let name: String = principal.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let path = format!("/api/principals/{name}/integrations");
         let mut items = Vec::new();
         for start in (0..=expected.len()).step_by(500) {
             let page = admin.get_at(&format!("{path}?limit=500&start={start}"), &format!("{last:016x}")).await;

@@ -2,123 +2,149 @@
 //! against the API's description.
 
 use std::{
-    collections::BTreeMap,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    path::PathBuf,
+    process::ExitStatus,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use reqwest::{
-    Method, StatusCode,
+    Method,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::{Value, json};
-use tempfile::TempDir;
+use uuid::Uuid;
 
-use super::{description, log::Row, topology::Topology};
+use super::{
+    description,
+    log::Row,
+    service::Service,
+    topology::{self, IS_ONE_PROCESS, Topology},
+};
 
 pub(crate) const CREATE: &str = "permission.integrations.create";
 pub(crate) const ADMIN: &str = "permission.integrations.admin";
 pub(crate) const AUDIT: &str = "permission.integrations.audit";
+const IS_SHARED: &str = "a test that looks into the service, or stops it, has one of its own: Server::start_alone";
 
-/// A running service with a data directory of its own. Killed when it is dropped.
+/// A service as a test sees it. Tests that need nothing of it but its answers may have the same one: what they call a
+/// tenant is then one of their own.
 pub(crate) struct Server {
     pub(crate) url: String,
-    pub(crate) topology: Topology,
-    directory: TempDir,
-    options: Vec<String>,
+    service: Arc<Service>,
+    /// Begins the names of its tenants; empty when the service is its own.
+    prefix: String,
 }
 
 impl Server {
-    /// Starts a fresh service and waits until it is ready.
+    /// One whose tenants are empty.
     pub(crate) async fn start() -> Self {
+        let service = topology::service().await;
+        let prefix = if IS_ONE_PROCESS { String::new() } else { format!("{:08x}-", Uuid::new_v4().as_fields().0) };
+        Self { url: service.topology.url(), service, prefix }
+    }
+
+    /// A fresh one that no other test has: it can be looked into, and stopped.
+    pub(crate) async fn start_alone() -> Self {
         Self::start_with(&[]).await
     }
 
-    /// Starts a fresh service with more options.
+    /// A fresh one with more options.
     pub(crate) async fn start_with(options: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let options: Vec<_> = options.iter().map(|option| (*option).to_owned()).collect();
-        let topology = Topology::start(&directory.path().join("data"), &options);
-        let mut server = Self { url: topology.url(), directory, options, topology };
-        server.wait_until_ready().await;
-        server
+        let service = Service::start(options).await;
+        Self { url: service.topology.url(), service: Arc::new(service), prefix: String::new() }
+    }
+
+    /// What runs.
+    pub(crate) fn topology(&self) -> &Topology {
+        &self.service.topology
+    }
+
+    /// The name of a tenant, as the service has it.
+    pub(crate) fn tenant(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// What it runs as, when no other test has it.
+    pub(crate) fn own(&self) -> &Service {
+        assert!(self.prefix.is_empty(), "{IS_SHARED}");
+        &self.service
+    }
+
+    /// What it runs as, to be changed.
+    pub(crate) fn own_mut(&mut self) -> &mut Service {
+        Arc::get_mut(&mut self.service).expect(IS_SHARED)
     }
 
     /// The data directory.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.own().data_dir()
+    }
+
+    /// A number that those measure of themselves that answer reads, of all of them together.
+    pub(crate) async fn measured(&self, metric: &str) -> usize {
+        let mut sum = 0;
+        for process in self.topology().querying() {
+            let at = Client { metrics: Some(process.metrics_url()), ..self.anonymous() };
+            let text = at.get("/metrics").await.expect(200).text();
+            let value = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+            sum += value.unwrap_or_else(|| panic!("{metric} is not in:\n{text}")).parse::<usize>().unwrap();
+        }
+        sum
     }
 
     /// Every row of the log, in the order of positions.
     pub(crate) fn rows(&self) -> Vec<Row> {
-        self.topology.rows(&self.data_dir())
+        self.own().topology.rows(&self.data_dir())
     }
 
     /// Whether some bytes are anywhere in what the service keeps.
     pub(crate) fn holds(&self, bytes: &[u8]) -> bool {
-        self.topology.holds(&self.data_dir(), bytes)
+        self.own().topology.holds(&self.data_dir(), bytes)
     }
 
     /// What the service has logged.
     pub(crate) fn log(&self) -> String {
-        std::fs::read_to_string(log_path(&self.data_dir())).unwrap()
+        self.own().log()
     }
 
     /// Ends it as a power cut would, as far as a process can tell.
     pub(crate) fn kill(&mut self) {
-        for process in self.topology.processes() {
-            // Of several processes some may have ended before.
-            let _ = process.child.kill();
-            process.child.wait().unwrap();
-        }
+        self.own_mut().kill();
     }
 
     /// Ends it with SIGTERM.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        self.signal_terminate();
-        let ended = self.topology.processes().into_iter().map(|process| process.child.wait().unwrap());
-        ended.reduce(|all, one| if all.success() { one } else { all }).unwrap()
+        self.own_mut().terminate()
     }
 
     /// Sends SIGTERM and does not wait.
     pub(crate) fn signal_terminate(&mut self) {
-        for process in self.topology.processes() {
-            process.signal("TERM");
-        }
+        self.own_mut().signal_terminate();
     }
 
     /// Starts it again on the same data.
     pub(crate) async fn restart(&mut self) {
-        self.topology = Topology::start(&self.data_dir(), &self.options);
-        self.url = self.topology.url();
-        self.wait_until_ready().await;
-    }
-
-    async fn wait_until_ready(&mut self) {
-        let urls: Vec<_> = self.topology.processes().iter().map(|process| process.url()).collect();
-        let deadline = Instant::now() + Duration::from_secs(30);
-        for url in urls.iter().chain([&self.url]) {
-            while !reqwest::get(format!("{url}/readyz")).await.is_ok_and(|answer| answer.status() == StatusCode::OK) {
-                assert!(Instant::now() < deadline, "the service is not ready after 30 s:\n{}", self.log());
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
+        self.own_mut().restart().await;
+        self.url = self.service.topology.url();
     }
 
     /// A token with these claims beside a valid `exp`.
     pub(crate) fn token(&self, claims: Value) -> String {
-        let key = std::fs::read(self.data_dir().join("jwt.key")).unwrap();
-        sign(claims, key.trim_ascii())
+        self.service.token(self.with_own_tenant(claims))
+    }
+
+    fn with_own_tenant(&self, mut claims: Value) -> Value {
+        if let Some(tenant) = claims["tenant"].as_str().map(|name| self.tenant(name)) {
+            claims["tenant"] = tenant.into();
+        }
+        claims
     }
 
     /// A client without a token.
     pub(crate) fn anonymous(&self) -> Client {
-        let metrics = Some(self.topology.metrics_url());
-        Client { url: self.url.clone(), metrics, token: None, http: http() }
+        Client::of(self.topology())
     }
 
     /// A client with a token of these claims.
@@ -159,13 +185,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        for process in self.topology.processes() {
-            // It may have ended by itself.
-            let _ = process.child.kill();
-            let _ = process.child.wait();
-        }
         if std::thread::panicking() {
-            eprintln!("the service's log:\n{}", self.log());
+            eprintln!("the service's log:\n{}", self.service.log());
         }
     }
 }
@@ -181,74 +202,6 @@ pub(crate) fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// The binary under test.
-pub(crate) fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_integrations"));
-    command.env_remove("RUST_LOG");
-    command
-}
-
-fn log_path(data_dir: &Path) -> PathBuf {
-    data_dir.with_extension("log")
-}
-
-/// A process of the service.
-pub(crate) struct Process {
-    pub(crate) child: Child,
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
-    /// Where its metrics are, when that is elsewhere.
-    metrics: Option<SocketAddr>,
-}
-
-impl Process {
-    /// Starts one, and waits until it listens.
-    pub(crate) fn start(arguments: &[&str], data_dir: &Path) -> Self {
-        Self::start_in(&[arguments, &["--listen", "127.0.0.1:0"]].concat(), data_dir, &BTreeMap::new())
-    }
-
-    /// Starts one in an environment that says where it listens.
-    pub(crate) fn start_in(arguments: &[&str], data_dir: &Path, environment: &BTreeMap<String, String>) -> Self {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(log_path(data_dir)).unwrap();
-        let mut child = binary()
-            .args(arguments)
-            .arg("--data-dir")
-            .arg(data_dir)
-            .envs(environment)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let Some(Ok(first)) = lines.next() else {
-            let status = child.wait().unwrap();
-            panic!("the service ended with {status}:\n{}", std::fs::read_to_string(log_path(data_dir)).unwrap());
-        };
-        let (address, more) = first.strip_prefix("Listening on http://").unwrap().split_once(',').unwrap();
-        let metrics = more.split_once(", metrics on http://").map(|(_, metrics)| metrics.parse().unwrap());
-        // Whatever else it prints must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, address: address.parse().unwrap(), metrics }
-    }
-
-    /// Where it is reached.
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    /// Where its metrics are.
-    pub(crate) fn metrics_url(&self) -> String {
-        format!("http://{}", self.metrics.unwrap_or(self.address))
-    }
-
-    /// Sends it a signal, by its name.
-    pub(crate) fn signal(&self, name: &str) {
-        let kill = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
-        assert!(kill.unwrap().success());
-    }
-}
-
 fn http() -> reqwest::Client {
     let none = reqwest::redirect::Policy::none();
     reqwest::Client::builder().redirect(none).timeout(Duration::from_secs(60)).build().unwrap()
@@ -260,11 +213,19 @@ pub(crate) struct Client {
     pub(crate) url: String,
     /// Where metrics are asked for, when that is elsewhere.
     pub(crate) metrics: Option<String>,
+    /// Who else answers reads: a position that is waited for is waited for at each of them.
+    pub(crate) nodes: Vec<String>,
     pub(crate) token: Option<String>,
     pub(crate) http: reqwest::Client,
 }
 
 impl Client {
+    /// One without a token.
+    pub(crate) fn of(topology: &Topology) -> Self {
+        let (metrics, nodes) = (Some(topology.metrics_url()), topology.nodes());
+        Self { url: topology.url(), metrics, nodes, token: None, http: http() }
+    }
+
     pub(crate) fn request(&self, method: &str, path: &str) -> Request {
         let mut headers = HeaderMap::new();
         if let Some(token) = &self.token {
@@ -368,13 +329,20 @@ impl Request {
     pub(crate) async fn try_send(self) -> reqwest::Result<Answer> {
         let metrics = self.client.metrics.as_ref().filter(|_| self.path.split('?').next() == Some("/metrics"));
         let url = format!("{}{}", metrics.unwrap_or(&self.client.url), self.path);
-        let mut request = self.client.http.request(self.method, url).headers(self.headers);
+        let mut request = self.client.http.request(self.method, url).headers(self.headers.clone());
         if let Some(body) = self.body {
             request = request.body(body);
         }
         let answer = request.send().await?;
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Ok(Answer { status, headers, body: answer.bytes().await?.to_vec() })
+        let answer = Answer { status, headers, body: answer.bytes().await?.to_vec() };
+        if self.headers.contains_key("integration-position") && matches!(status, 200 | 304) {
+            for node in &self.client.nodes {
+                let there = self.client.http.get(format!("{node}{}", self.path)).headers(self.headers.clone());
+                there.send().await?;
+            }
+        }
+        Ok(answer)
     }
 }
 

@@ -47,7 +47,7 @@ fn changes(entry: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_history_as_json_has_the_contracts_entries_oldest_first() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let created = lived(&server.alice()).await;
     let entries = entries(&server, &[&created.id]);
     let rows = log::rows(&server.data_dir());
@@ -105,7 +105,7 @@ async fn every_kind_of_change_is_told_from_what_to_what() {
 
 #[tokio::test]
 async fn the_history_as_text_is_for_people_and_keeps_numbers_as_they_were() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let created = lived(&server.alice()).await;
     let text = printed(&run(&server.data_dir(), &["history", &created.id]));
     assert!(text.starts_with(&format!("integration {} of tenant acme\n", created.id)), "{text}");
@@ -127,7 +127,7 @@ async fn the_history_as_text_is_for_people_and_keeps_numbers_as_they_were() {
 
 #[tokio::test]
 async fn no_history_holds_a_secret_or_what_seals_it() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let created = lived(&server.alice()).await;
     let rows = log::rows(&server.data_dir());
     let first = log::of_integration(&rows, &created.id)[0].json();
@@ -141,7 +141,7 @@ async fn no_history_holds_a_secret_or_what_seals_it() {
 
 #[tokio::test]
 async fn what_stands_in_a_value_does_not_act_on_the_terminal() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let data = json!({ "odd": "\u{9b}31m\u{7f}" });
     let created = server.alice().create(json!({ "name": "Odd", "type": "custom", "data": data })).await;
     let text = printed(&run(&server.data_dir(), &["history", &created.id]));
@@ -150,7 +150,7 @@ async fn what_stands_in_a_value_does_not_act_on_the_terminal() {
 
 #[tokio::test]
 async fn an_id_that_several_tenants_have_is_shown_for_each_or_for_the_one_that_is_named() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let id = "0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a6b";
     for tenant in ["b", "a", "a-b", "a0"] {
         let claims = json!({ "sub": "alice", "tenant": tenant, "permissions": [CREATE] });
@@ -170,7 +170,7 @@ async fn an_id_that_several_tenants_have_is_shown_for_each_or_for_the_one_that_i
 
 #[tokio::test]
 async fn an_unknown_integration_is_told_in_one_line() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     server.alice().create(json!({ "name": "Here", "type": "custom" })).await;
     let id = "0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5a6b";
     let words = &["there is no such integration"];
@@ -184,7 +184,7 @@ async fn an_unknown_integration_is_told_in_one_line() {
 
 #[tokio::test]
 async fn an_event_of_an_unknown_type_is_shown_by_its_name_alone() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let created = server.alice().create(json!({ "name": "Here", "type": "custom" })).await;
     assert!(server.terminate().success());
     let connection = rusqlite::Connection::open(server.data_dir().join("events.sqlite")).unwrap();

@@ -54,7 +54,7 @@ fn rest(rows: &[log::Row]) -> Vec<log::Row> {
 
 #[tokio::test]
 async fn a_running_service_puts_every_data_key_under_the_new_key_and_rewrites_nothing_else() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let made = create_some(&server.alice(), 20).await;
     let (data_dir, before) = (server.data_dir(), log::rows(&server.data_dir()));
     let first = active(&data_dir);
@@ -87,7 +87,7 @@ async fn a_running_service_puts_every_data_key_under_the_new_key_and_rewrites_no
 
 #[tokio::test]
 async fn a_rotation_of_a_stopped_service_is_taken_up_by_the_next_start() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let made = create_some(&server.alice(), 3).await;
     server.terminate();
     let data_dir = server.data_dir();
@@ -108,7 +108,7 @@ async fn a_rotation_of_a_stopped_service_is_taken_up_by_the_next_start() {
 
 #[tokio::test]
 async fn new_data_keys_are_under_the_new_key_once_the_service_has_taken_it_up() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let data_dir = server.data_dir();
     assert!(rotate(&data_dir, &[]).status.success());
     wait_until_taken_up(&data_dir).await;

@@ -29,6 +29,7 @@ mod process;
 mod readme;
 mod secrets;
 mod seed;
+mod service;
 mod smoke;
 #[path = "topology/embedded.rs"]
 mod topology;

@@ -15,12 +15,11 @@ use tokio::{
 };
 
 use crate::{
-    fold::check_views,
-    harness::{ADMIN, Answer, CREATE, Client, Process, Request, Server, binary},
+    harness::{ADMIN, Answer, CREATE, Client, Request, Server},
     log,
-    process::eventually,
-    topics_check::{Exported, check_topics},
+    service::Process,
     topology::{KAFKA, PEER_ON_DISK},
+    whole::check_all,
 };
 
 const WRITERS: usize = 6;
@@ -30,7 +29,7 @@ const ANSWERED: usize = 60;
 /// The same user, at each of the two.
 fn at_each(server: &Server, user: &str, permissions: &[&str]) -> [Client; 2] {
     let client = server.user_with(user, permissions);
-    server.topology.commanding().map(|process| Client { url: process.url(), ..client.clone() })
+    server.topology().commanding().map(|process| Client { url: process.url(), ..client.clone() })
 }
 
 /// Sends a command that has to be done.
@@ -66,7 +65,7 @@ async fn whoever_asks_at_one_what_was_done_at_the_other_is_told_neither_404_nor_
 
 #[tokio::test]
 async fn a_change_is_one_by_the_log_and_not_by_what_a_process_remembers() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = at_each(&server, "alice", &[CREATE]);
     let created = alice[0].create(json!({ "name": "Slack", "type": "slack", "description": "old" })).await;
     let path = created.path("");
@@ -87,7 +86,7 @@ async fn a_change_is_one_by_the_log_and_not_by_what_a_process_remembers() {
 
 #[tokio::test]
 async fn a_slug_means_at_one_what_it_has_come_to_mean_at_the_other() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let (alice, admin) = (at_each(&server, "alice", &[CREATE]), at_each(&server, "root", &[ADMIN]));
     let body = json!({ "name": "Drive", "type": "custom" });
     let mut before = alice[0].create(body.clone()).await;
@@ -124,16 +123,15 @@ async fn lists_answered(server: &Server, process: &Process) -> u64 {
 #[tokio::test]
 async fn reads_of_one_caller_go_to_one_node_and_those_of_many_to_both() {
     const READS: u64 = 5;
-    let server = Server::start().await;
-    let proxy = server.topology.balanced();
+    let server = Server::start_alone().await;
     for user in 0..16 {
-        let client = Client { url: format!("http://{}", proxy.address), ..server.user(&format!("user-{user}")) };
+        let client = server.user(&format!("user-{user}"));
         for _ in 0..READS {
             client.get("/api/integrations-list").await.expect(200);
         }
     }
     let mut all = 0;
-    for process in server.topology.querying() {
+    for process in server.topology().querying() {
         let answered = lists_answered(&server, process).await;
         assert!(answered > 0 && answered.is_multiple_of(READS), "{answered} of one node");
         all += answered;
@@ -202,10 +200,10 @@ async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_and_on_k
     for fault in
         [Fault::Drop, Fault::LoseAnswers(5), Fault::EndSessions, Fault::EndSubscriptions, Fault::LoseAnswers(1)]
     {
-        server.topology.peer.fault(&fault);
+        server.topology().peer().fault(&fault);
         count_on(&mut answers).await;
     }
-    server.topology.peer.start_again().unwrap();
+    server.topology().peer().start_again().unwrap();
     count_on(&mut answers).await;
     stop.store(true, Ordering::Relaxed);
     let made: Vec<_> = writers.join_all().await.into_iter().flatten().collect();
@@ -217,32 +215,6 @@ async fn whatever_becomes_of_the_server_what_was_answered_is_in_the_log_and_on_k
         let expected = ["IntegrationCreated", "IntegrationUpdated", "IntegrationShared", "TagsSet"];
         assert_eq!(names, expected, "{key}: each command once, however often it was sent");
     }
-    let last = rows.iter().filter(|row| row.of("integration").is_some()).map(|row| row.position).max().unwrap();
-    server.admin().get_at("/api/integrations-list", &format!("{last:016x}")).await.expect(200);
-    check_views(&server.admin(), "acme", &rows).await;
-    check_kafka(&server, &kafka, made.len()).await;
-}
-
-/// Checks that what was made is on Kafka, each event once and in its integration's order.
-async fn check_kafka(server: &Server, kafka: &Broker, made: usize) {
-    let is_published = async || {
-        for process in server.topology.projecting() {
-            let metrics =
-                reqwest::get(format!("{}/metrics", process.metrics_url())).await.unwrap().text().await.unwrap();
-            let is = |line: &str| metrics.lines().any(|found| found == line);
-            if is("integrations_kafka_publishing 1") && is("integrations_kafka_lag 0") {
-                return true;
-            }
-        }
-        false
-    };
-    eventually("all is published", is_published).await;
-    let admin = server.admin();
-    let seen = block_in_place(|| {
-        let log = ["--event-store".to_owned(), server.topology.peer.url()];
-        let exported = Exported::of(binary, &log, &server.data_dir());
-        check_topics(&kafka.address(), "integrations", &exported.data, &admin.url, admin.token.as_ref().unwrap())
-    });
-    assert_eq!(seen["integrations"], made, "{seen}");
-    assert_eq!(seen["events"], made * 4, "{seen}");
+    let seen = check_all(server.own()).await;
+    assert_eq!((&seen["integrations"], &seen["events"]), (&made.len().into(), &(made.len() * 4).into()), "{seen}");
 }

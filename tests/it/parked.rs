@@ -43,7 +43,7 @@ async fn parked_streams(server: &Server) -> String {
 
 #[tokio::test]
 async fn a_stream_with_an_event_of_a_later_release_is_parked_and_everything_else_goes_on() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let (parked, other) = two(&server).await;
     let list = server.alice().get(LIST).await.expect(200);
     let detail = server.alice().get(&parked.path("")).await.expect(200);

@@ -135,7 +135,7 @@ async fn get_after(client: &Client, path: &str, position: &str, prefer: Option<&
 
 #[tokio::test]
 async fn a_position_that_does_not_come_is_503_when_the_wait_is_over() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let paths = paths(&created);

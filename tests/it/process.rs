@@ -14,7 +14,8 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::{Client, binary, sign};
+use crate::harness::{Client, sign};
+use crate::service::binary;
 
 /// A guard against waiting for ever.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
@@ -139,7 +140,13 @@ pub(crate) fn client(url: &str, data_dir: &Path, claims: Value) -> Client {
 
 /// A client of the service at `url` with this token.
 pub(crate) fn with_token(url: &str, token: &str) -> Client {
-    Client { url: url.to_owned(), metrics: None, token: Some(token.to_owned()), http: reqwest::Client::new() }
+    Client {
+        url: url.to_owned(),
+        metrics: None,
+        nodes: Vec::new(),
+        token: Some(token.to_owned()),
+        http: reqwest::Client::new(),
+    }
 }
 
 /// Looks again and again until it is so: nobody tells when a process or a file has changed.

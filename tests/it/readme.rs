@@ -47,7 +47,7 @@ async fn the_session_of_the_readme_prints_what_it_shows() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let steps = steps(&readme, "A session");
     assert!(steps.len() >= 8);
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let binary = env!("CARGO_BIN_EXE_integrations");
     let token = format!("{binary} token --data-dir {}", server.data_dir().display());
     let mut script = String::from("set -eu\n");

@@ -11,9 +11,10 @@ use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
     fold::check_views,
-    harness::{Client, Process, Server, binary},
+    harness::{Client, Server},
     log,
     process::eventually,
+    service::{Process, binary},
     topology::DATABASE,
     writers::Writers,
 };
@@ -37,11 +38,6 @@ async fn check(server: &Server) {
     check_views(&server.admin(), "acme", &rows).await;
 }
 
-fn kill(process: &mut Process) {
-    process.child.kill().unwrap();
-    process.child.wait().unwrap();
-}
-
 /// How often a line of the logs has this in it.
 fn told(server: &Server, what: &str) -> usize {
     server.log().matches(what).count()
@@ -49,8 +45,8 @@ fn told(server: &Server, what: &str) -> usize {
 
 #[tokio::test]
 async fn whichever_role_is_killed_in_the_middle_of_work_the_views_are_a_fold_of_the_log() {
-    let mut server = Server::start().await;
-    server.topology.add_projector();
+    let mut server = Server::start_alone().await;
+    server.own_mut().topology.add_projector();
     for round in 0..6 {
         let (acknowledged, mut answers) = unbounded_channel();
         let writers = Writers::start(&server.alice(), round, WRITERS, &acknowledged);
@@ -60,17 +56,17 @@ async fn whichever_role_is_killed_in_the_middle_of_work_the_views_are_a_fold_of_
         match round % 3 {
             // The one that works, and then the one that took over.
             0 => {
-                kill(&mut server.topology.projectors.remove(0));
-                server.topology.add_projector();
+                server.own_mut().topology.projectors.remove(0).kill();
+                server.own_mut().topology.add_projector();
             }
-            1 => kill(&mut server.topology.query),
-            _ => kill(&mut server.topology.command),
+            1 => server.own_mut().topology.query.kill(),
+            _ => server.own_mut().topology.command.kill(),
         }
         // Writers end when nobody answers them.
         server.kill();
         let told = writers.ended().await;
         server.restart().await;
-        server.topology.add_projector();
+        server.own_mut().topology.add_projector();
         check(&server).await;
         let rows = server.rows();
         told.iter().for_each(|told| told.check_commands(&rows));
@@ -79,11 +75,11 @@ async fn whichever_role_is_killed_in_the_middle_of_work_the_views_are_a_fold_of_
 
 #[tokio::test]
 async fn a_projector_takes_over_from_one_that_died_and_reads_go_on_meanwhile() {
-    let mut server = Server::start().await;
-    server.topology.add_projector();
+    let mut server = Server::start_alone().await;
+    server.own_mut().topology.add_projector();
     let alice = server.alice();
     alice.create(json!({ "name": "Before", "type": "slack" })).await;
-    kill(&mut server.topology.projectors.remove(0));
+    server.own_mut().topology.projectors.remove(0).kill();
     let after = alice.create(json!({ "name": "After", "type": "slack" })).await;
     alice.get(LIST).await.expect(200);
     let shown = alice.get_at(LIST, &after.position).await.expect(200);
@@ -93,15 +89,15 @@ async fn a_projector_takes_over_from_one_that_died_and_reads_go_on_meanwhile() {
 
 #[tokio::test]
 async fn a_projector_that_wakes_up_after_another_took_its_lease_writes_nothing() {
-    let mut server = Server::start().await;
-    server.topology.add_projector();
+    let mut server = Server::start_alone().await;
+    server.own_mut().topology.add_projector();
     let alice = server.alice();
     alice.create(json!({ "name": "Before", "type": "slack" })).await;
-    server.topology.projectors[0].signal("STOP");
+    server.topology().projectors[0].signal("STOP");
     let created = alice.create(json!({ "name": "While it slept", "type": "slack" })).await;
     eventually("the other one has the lease", async || told(&server, "feeding the view") == 2 * VIEWS).await;
     alice.get_at(LIST, &created.position).await.expect(200);
-    server.topology.projectors[0].signal("CONT");
+    server.topology().projectors[0].signal("CONT");
     eventually("the first one is refused", async || told(&server, "another process feeds the view now") == VIEWS).await;
     let created = alice.create(json!({ "name": "After", "type": "slack" })).await;
     alice.get_at(LIST, &created.position).await.expect(200);
@@ -137,10 +133,10 @@ async fn with_the_database_away_commands_and_the_tenants_at_hand_go_on_and_all_i
 
 #[tokio::test]
 async fn a_role_answers_nothing_of_anothers() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let at = |process: &Process| Client { url: process.url(), metrics: None, ..alice.clone() };
-    let (command, query) = (at(&server.topology.command), at(&server.topology.query));
+    let (command, query) = (at(&server.topology().command), at(&server.topology().query));
     for path in ["/api/integrations", LIST, "/api/integrations/x", "/api/me"] {
         command.request("GET", path).try_send().await.unwrap().expect_problem(421, "misdirected");
     }
@@ -154,14 +150,14 @@ async fn a_role_answers_nothing_of_anothers() {
         assert_eq!(refused.expect_problem(405, "method-not-allowed").header("allow"), "PUT,DELETE,GET,HEAD");
         client.request("GET", "/api/nothing").try_send().await.unwrap().expect_problem(404, "not-found");
     }
-    let projector = at(&server.topology.projectors[0]);
+    let projector = at(&server.topology().projectors[0]);
     projector.request("GET", "/api/integrations").try_send().await.unwrap().expect_problem(404, "not-found");
 }
 
 /// Runs `integrations views` on the server's database.
 async fn views(server: &Server, arguments: &[&str]) -> (bool, String, String) {
     let mut command = binary();
-    command.arg("views").args(arguments).args(["--views", server.topology.database()]);
+    command.arg("views").args(arguments).args(["--views", server.topology().database()]);
     if arguments[0] == "rebuild" {
         command.arg("--data-dir").arg(server.data_dir());
     }
@@ -193,7 +189,7 @@ async fn read_on(admin: Client, stop: Arc<AtomicBool>) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebuild_under_load_is_switched_to_without_a_failed_read_or_a_step_back() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let (acknowledged, mut answers) = unbounded_channel();
     let writers = Writers::start(&server.alice(), 0, WRITERS, &acknowledged);
     for _ in 0..ACKNOWLEDGED {
@@ -223,7 +219,7 @@ async fn a_rebuild_under_load_is_switched_to_without_a_failed_read_or_a_step_bac
 
 #[tokio::test]
 async fn a_rebuild_that_finds_a_difference_does_not_switch_and_leaves_nothing() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let created = server.alice().create(json!({ "name": "Slack", "type": "slack" })).await;
     server.alice().get_at(LIST, &created.position).await.expect(200);
     assert!(server.terminate().success());

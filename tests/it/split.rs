@@ -19,8 +19,12 @@ mod process;
 mod roles;
 mod secrets;
 mod seed;
+mod service;
+#[path = "../kafka/topics_check.rs"]
+mod topics_check;
 #[path = "topology/split.rs"]
 mod topology;
 mod trace;
 mod transcript;
+mod whole;
 mod writers;

@@ -5,8 +5,9 @@ use std::{net::TcpListener, time::Instant};
 use serde_json::json;
 
 use crate::{
-    harness::{CREATE, Client, binary},
+    harness::{CREATE, Client},
     process::{Process, client, eventually},
+    service::binary,
     trace::{collector::Collector, create},
 };
 

@@ -247,7 +247,7 @@ async fn end(talk: &mut Conversation, icon: &[u8]) {
 
 #[tokio::test]
 async fn everybody_is_told_the_same_by_every_topology() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let people = HashMap::from([
         ("alice", server.user_with("alice", &[CREATE])),
         ("bob", server.user("bob")),

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use super::{
     crash::{furnish, looked_at},
-    harness::{ADMIN, CREATE, Client, Server, binary},
+    harness::{ADMIN, CREATE, Client, Server},
     log,
     process::{Process, client},
+    service::binary,
 };
 
 mod damage;
@@ -70,7 +71,7 @@ fn path_of(directory: &tempfile::TempDir, name: &str) -> PathBuf {
 
 #[tokio::test]
 async fn after_an_import_every_answer_tag_and_position_is_the_same() {
-    let (mut server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (mut server, directory) = (Server::start_alone().await, tempfile::tempdir().unwrap());
     let (paths, position) = furnish(&server.alice()).await;
     let before = looked_at(&server.alice(), &paths).await;
     let (file, to) = (path_of(&directory, "log.jsonl"), path_of(&directory, "restored"));
@@ -88,7 +89,7 @@ async fn after_an_import_every_answer_tag_and_position_is_the_same() {
 
 #[tokio::test]
 async fn an_export_holds_every_event_byte_for_byte_and_no_tombstone_and_no_checkpoint() {
-    let (mut server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (mut server, directory) = (Server::start_alone().await, tempfile::tempdir().unwrap());
     furnish(&server.alice()).await;
     assert!(server.terminate().success());
     let (file, to) = (path_of(&directory, "log.jsonl"), path_of(&directory, "restored"));
@@ -105,7 +106,7 @@ async fn an_export_holds_every_event_byte_for_byte_and_no_tombstone_and_no_check
 
 #[tokio::test]
 async fn positions_go_on_from_the_head_of_the_log_that_was_exported() {
-    let (mut server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (mut server, directory) = (Server::start_alone().await, tempfile::tempdir().unwrap());
     // The log ends with what is not exported: tombstones.
     furnish(&server.alice()).await;
     assert!(server.terminate().success());
@@ -129,7 +130,7 @@ async fn positions_go_on_from_the_head_of_the_log_that_was_exported() {
 
 #[tokio::test]
 async fn an_export_goes_through_a_pipe_and_only_the_owner_may_read_its_file() {
-    let (server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (server, directory) = (Server::start_alone().await, tempfile::tempdir().unwrap());
     furnish(&server.alice()).await;
     let (file, to) = (path_of(&directory, "log.jsonl"), path_of(&directory, "restored"));
     export(&server.data_dir(), &file);
@@ -151,7 +152,7 @@ async fn an_export_goes_through_a_pipe_and_only_the_owner_may_read_its_file() {
 
 #[tokio::test]
 async fn a_reader_that_goes_away_is_told_in_one_line() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     // More than a pipe holds.
     for number in 0..40 {
         let body = json!({ "name": format!("n {number}"), "type": "custom", "description": "long ".repeat(700) });
@@ -173,7 +174,7 @@ async fn a_reader_that_goes_away_is_told_in_one_line() {
 
 #[tokio::test]
 async fn an_import_beside_a_service_or_into_a_log_with_events_is_refused() {
-    let (mut server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (mut server, directory) = (Server::start_alone().await, tempfile::tempdir().unwrap());
     let file = path_of(&directory, "log.jsonl");
     export(&server.data_dir(), &file);
     let import = ["import", file.to_str().unwrap()];
@@ -187,7 +188,8 @@ async fn an_import_beside_a_service_or_into_a_log_with_events_is_refused() {
 
 #[tokio::test]
 async fn an_import_into_the_empty_log_of_a_service_that_was_killed_is_taken() {
-    let (server, mut other, directory) = (Server::start().await, Server::start().await, tempfile::tempdir().unwrap());
+    let (server, mut other, directory) =
+        (Server::start_alone().await, Server::start_alone().await, tempfile::tempdir().unwrap());
     furnish(&server.alice()).await;
     let file = path_of(&directory, "log.jsonl");
     export(&server.data_dir(), &file);
@@ -209,7 +211,7 @@ fn verbs_on_a_directory_without_a_log_are_refused_and_make_nothing() {
 
 #[tokio::test]
 async fn verbs_on_a_log_of_a_newer_format_are_refused() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     assert!(server.terminate().success());
     let connection = rusqlite::Connection::open(server.data_dir().join("events.sqlite")).unwrap();
     connection.execute_batch("PRAGMA user_version = 99").unwrap();

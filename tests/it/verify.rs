@@ -16,7 +16,7 @@ mod tampering;
 
 #[tokio::test]
 async fn a_log_that_nobody_altered_is_whole() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     furnish(&server.alice()).await;
     assert!(server.terminate().success());
     let rows = log::rows(&server.data_dir());
@@ -34,13 +34,13 @@ async fn a_log_that_nobody_altered_is_whole() {
 
 #[tokio::test]
 async fn an_empty_log_is_whole() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     assert_eq!(printed(&run(&server.data_dir(), &["verify"])), "whole: 0 streams, 0 events, head 0\n");
 }
 
 #[tokio::test]
 async fn the_log_of_a_service_at_work_is_whole_and_the_service_goes_on() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let (acknowledged, mut answers) = unbounded_channel();
     let writers = Writers::start(&server.alice(), 0, 6, &acknowledged);
     for _ in 0..4 {

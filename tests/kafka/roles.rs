@@ -71,7 +71,7 @@ impl Roles {
     /// What a consumer in another language makes of the topics: the same as the log and the API do.
     pub(crate) fn consumed(&self, exported: &Exported) -> Value {
         let Api { url, token, .. } = &self.query.api;
-        check_topics(&self.brokers, &self.prefix, &exported.data, url, token)
+        check_topics(&self.brokers, &self.prefix, &exported.data, url, &[("acme", token.clone())].into())
     }
 
     /// Starts a projector that does not publish, and waits until it feeds the view.
@@ -125,7 +125,7 @@ impl Roles {
             let holder = self.publisher().await.filter(|holder| holder.epoch > epoch)?;
             self.projectors[holder.projector].api.metrics().await.is("kafka_publishing").then_some(holder)
         };
-        eventually(async || publishes().await.is_some(), async || self.logs()).await;
+        eventually(async || publishes().await.is_some(), async || self.told().await).await;
         publishes().await.expect("it goes on publishing")
     }
 
@@ -138,7 +138,7 @@ impl Roles {
     /// Waits until what the log has up to a position is shown.
     pub(crate) async fn shown(&self, position: u64) {
         let is_shown = async || self.query.api.metrics().await.reached("projection_lag") >= Some(position);
-        eventually(is_shown, async || self.logs()).await;
+        eventually(is_shown, async || self.told().await).await;
     }
 
     /// Waits until what the log has up to a position is published.
@@ -152,7 +152,7 @@ impl Roles {
             }
             false
         };
-        eventually(is_published, async || self.logs()).await;
+        eventually(is_published, async || self.told().await).await;
     }
 
     /// Waits until what the log has by now is shown and published, and answers how long that took.
@@ -163,8 +163,13 @@ impl Roles {
         started.elapsed()
     }
 
-    fn logs(&self) -> String {
-        let all = self.projectors.iter().chain([&self.command, &self.query]);
-        all.map(|process| format!("{}:\n{}", process.api.url, process.log())).collect()
+    /// What each process has logged, and what it measures.
+    async fn told(&self) -> String {
+        let mut told = String::new();
+        for process in self.projectors.iter().chain([&self.command, &self.query]) {
+            let metrics = process.api.text("/metrics").await;
+            told += &format!("{}:\n{}\n{metrics}\n", process.api.url, process.log());
+        }
+        told
     }
 }

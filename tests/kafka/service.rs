@@ -36,7 +36,8 @@ async fn a_consumer_in_another_language_sees_each_event_once_and_in_order_howeve
     let done = load.end().await;
     service.wait_until_published().await;
     assert_eq!(service.api.text("/readyz").await, "ready\n");
-    let seen = check_topics(&brokers, &prefix, &directory.path().join("data"), &service.api.url, &service.api.token);
+    let tokens = [("acme", service.api.token.clone())].into();
+    let seen = check_topics(&brokers, &prefix, &directory.path().join("data"), &service.api.url, &tokens);
     assert!(seen["events"].as_u64().unwrap() >= done, "{seen}");
     assert!(seen["states"].as_u64().unwrap() > 10 && seen["deleted"].as_u64().unwrap() > 10, "{seen}");
     println!("{seen}");

@@ -1,6 +1,7 @@
 //! What a consumer in another language makes of the topics.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -8,11 +9,20 @@ use std::{
 use serde_json::Value;
 
 /// Compares what stands on Kafka, read by a group that never was, with the log of a data directory and with what the API
-/// shows an admin.
-pub(crate) fn check_topics(brokers: &str, prefix: &str, data: &Path, api: &str, token: &str) -> Value {
+/// shows an admin of each tenant, by the tokens of these.
+pub(crate) fn check_topics(
+    brokers: &str,
+    prefix: &str,
+    data: &Path,
+    api: &str,
+    tokens: &BTreeMap<&str, String>,
+) -> Value {
+    // More than fits into arguments.
+    let mut tokens_file = tempfile::NamedTempFile::new().unwrap();
+    serde_json::to_writer(&mut tokens_file, tokens).unwrap();
     let mut check = Command::new(python());
     check.arg(consumer().join("check.py")).args([brokers, prefix]);
-    output(check.arg(data.join("events.sqlite")).args([api, token]))
+    output(check.arg(data.join("events.sqlite")).arg(api).arg(tokens_file.path()))
 }
 
 /// An export of a log.

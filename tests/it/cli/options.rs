@@ -6,8 +6,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::LIST;
-use crate::harness::{Answer, CREATE, Client, Request, Server, binary};
+use crate::harness::{Answer, CREATE, Client, Request, Server};
 use crate::process::{Process, client, with_token};
+use crate::service::binary;
 
 const APP: &str = "https://app.example.com";
 const ADMIN_APP: &str = "https://admin.example.com:8443";

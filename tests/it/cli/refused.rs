@@ -10,8 +10,9 @@ use rusqlite::Connection;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{CREATE, binary};
+use crate::harness::CREATE;
 use crate::process::{Ended, Process, client};
+use crate::service::binary;
 
 fn data_dir(directory: &TempDir) -> PathBuf {
     directory.path().join("data")

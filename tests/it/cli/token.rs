@@ -6,8 +6,9 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
 use super::LIST;
-use crate::harness::{binary, now_seconds};
+use crate::harness::now_seconds;
 use crate::process::{Process, with_token};
+use crate::service::binary;
 
 /// Mints a token.
 #[track_caller]

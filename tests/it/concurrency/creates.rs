@@ -46,7 +46,7 @@ fn check_parts(rows: &[log::Row], keys: usize) {
 
 #[tokio::test]
 async fn many_creates_with_one_idempotency_key_at_once_make_one_integration_and_get_one_answer() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let body = json!({ "name": "Slack", "type": "slack", "clientSecret": "s" });
     let request = create(&server.alice(), &body).header("idempotency-key", "one");
     let answers = at_once((0..64).map(|_| request.clone())).await;
@@ -57,7 +57,7 @@ async fn many_creates_with_one_idempotency_key_at_once_make_one_integration_and_
 
 #[tokio::test]
 async fn many_creates_with_one_id_at_once_make_one_integration_and_get_one_answer() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let request = create(&server.alice(), &json!({ "name": "Box", "type": "box", "apiKey": "k", "id": ID }));
     let answers = at_once((0..64).map(|_| request.clone())).await;
     check_one_answer(&answers);
@@ -68,7 +68,7 @@ async fn many_creates_with_one_id_at_once_make_one_integration_and_get_one_answe
 
 #[tokio::test]
 async fn of_different_creates_with_one_id_at_once_one_is_done_and_the_others_leave_nothing() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let bodies: Vec<_> = (0..32)
         .map(|number| json!({ "name": format!("Name {number}"), "type": "custom", "id": ID, "apiKey": "k" }))
@@ -81,7 +81,7 @@ async fn of_different_creates_with_one_id_at_once_one_is_done_and_the_others_lea
 
 #[tokio::test]
 async fn of_different_creates_with_one_key_at_once_one_is_done_and_the_others_leave_nothing() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let bodies: Vec<_> = (0..32).map(|number| json!({ "name": format!("Name {number}"), "type": "custom" })).collect();
     let answers = at_once(bodies.iter().map(|body| create(&alice, body).header("idempotency-key", "k"))).await;
@@ -98,7 +98,7 @@ fn suffixes(id: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn many_creates_of_one_name_at_once_all_succeed_with_slugs_of_their_own_by_the_rule() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let body = json!({ "name": "Google Drive", "type": "google-drive" });
     let answers = at_once((0..200).map(|_| create(&server.alice(), &body))).await;
     assert_eq!(with_status(&answers, 201), 200);
@@ -135,7 +135,7 @@ async fn churn(client: Client) -> String {
 
 #[tokio::test]
 async fn a_slug_has_one_holder_at_a_time_however_often_it_is_taken_and_freed() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let churning: tokio::task::JoinSet<_> = (0..12).map(|_| churn(server.alice())).collect();
     let last = churning.join_all().await.into_iter().max().unwrap();
     let rows = check_log_and_views(&server, &last).await;
@@ -158,7 +158,7 @@ async fn a_slug_has_one_holder_at_a_time_however_often_it_is_taken_and_freed() {
 
 #[tokio::test]
 async fn a_refused_create_leaves_no_trace_in_the_log() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let first = json!({ "name": "First", "type": "custom", "id": ID, "apiKey": "k" });
     create(&alice, &first).send().await.expect(201);
@@ -185,7 +185,7 @@ async fn a_create_is_one_append_whatever_goes_on_beside_it() {
     if !IS_EMBEDDED {
         return;
     }
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let requests = (0..64)
         .map(|number| create(&alice, &json!({ "name": format!("n{number}"), "type": "custom", "clientSecret": "s" })));

@@ -50,7 +50,7 @@ fn commands(client: &Client, integration: &Created) -> Vec<(&'static str, u16, R
 
 #[tokio::test]
 async fn every_command_answers_the_tag_that_get_gives_and_the_position_of_its_event() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let root = server.admin();
     let created = root.post("/api/integrations", json!({ "name": "Slack", "type": "slack" })).await.expect(201);
     let id = created.json()["id"].as_str().unwrap().to_owned();
@@ -72,7 +72,7 @@ async fn every_command_answers_the_tag_that_get_gives_and_the_position_of_its_ev
 
 #[tokio::test]
 async fn a_delete_has_a_position_and_no_tag() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Slack", "type": "slack", "clientSecret": "s" })).await;
     let answer = alice.delete(&created.path("")).await.expect(204);

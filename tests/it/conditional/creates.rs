@@ -42,7 +42,7 @@ fn body(id: Option<&str>, base: Value) -> Value {
 
 #[tokio::test]
 async fn the_same_request_again_gets_the_first_answer_again_through_update_delete_and_restart() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     for (key, id) in ways() {
         let alice = server.alice();
         let request = body(id, slack()).to_string();
@@ -75,7 +75,7 @@ async fn the_same_request_again_gets_the_first_answer_again_through_update_delet
 
 #[tokio::test]
 async fn another_request_is_refused_as_a_reused_key_or_a_taken_id() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     for (key, id) in ways() {
         let alice = server.alice();
         let first = post(&alice, key, &body(id, slack()).to_string()).await.expect(201);
@@ -112,7 +112,7 @@ async fn neither_the_order_of_members_nor_white_space_makes_another_request() {
 
 #[tokio::test]
 async fn another_secret_is_another_request_while_there_is_a_key_to_compare_by() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     for (number, (key, id)) in ways().into_iter().enumerate() {
         let request = |secret: &str, header: &str| {

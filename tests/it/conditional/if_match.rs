@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{ICON, change_and_shape, events, furnish, put_icon};
+use super::{ICON, change_and_shape, events, furnish, furnish_alone, put_icon};
 use crate::harness::{Client, Created, Request};
 
 const STALE: &str = "\"0-00000000.00000000\"";
@@ -28,7 +28,7 @@ fn commands(client: &Client, integration: &Created) -> Vec<Request> {
 
 #[tokio::test]
 async fn a_command_for_another_state_is_412_and_changes_nothing() {
-    let world = furnish().await;
+    let world = furnish_alone().await;
     // So that each command has something to do.
     world.alice.put(&world.slack.path("/tags/blue"), json!({})).await.expect(200);
     let before = world.alice.put(&world.slack.path(""), json!({})).await.expect(200);
@@ -60,7 +60,7 @@ async fn a_command_for_this_state_is_done() {
 
 #[tokio::test]
 async fn a_command_that_would_change_nothing_is_412_all_the_same() {
-    let world = furnish().await;
+    let world = furnish_alone().await;
     let check = async |rest: &str, body: Value| {
         let path = world.slack.path(rest);
         let stale = world.alice.request("PUT", &path).json(&body).header("if-match", STALE);
@@ -223,7 +223,7 @@ async fn a_stale_tag_comes_after_the_right_to_know_and_before_a_faulty_request()
 
 #[tokio::test]
 async fn a_tag_of_before_a_restart_still_counts_after_it() {
-    let mut world = furnish().await;
+    let mut world = furnish_alone().await;
     let put = |client: &Client, name: &str, tag: &str| {
         let request = client.request("PUT", &world.slack.path("")).json(&json!({ "name": name }));
         request.header("if-match", tag).send()

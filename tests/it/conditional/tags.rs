@@ -3,7 +3,7 @@
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::{COLLECTIONS, ICON, OF_ALICE, PARTS, change_and_shape, furnish, last_event, put_icon};
+use super::{COLLECTIONS, ICON, OF_ALICE, PARTS, change_and_shape, furnish, furnish_alone, last_event, put_icon};
 use crate::harness::{ADMIN, CREATE, Client, Server};
 
 fn sha256(bytes: &[u8]) -> String {
@@ -31,7 +31,7 @@ async fn everything_that_can_be_read_has_a_strong_tag_and_says_how_it_may_be_kep
 
 #[tokio::test]
 async fn the_change_of_what_shows_one_integration_is_revision_and_hash_of_its_last_event() {
-    let world = furnish().await;
+    let world = furnish_alone().await;
     let stream = format!("integration-acme:{}", world.slack.id);
     let mut position = world.position.clone();
     for revision in 4..7 {
@@ -52,7 +52,7 @@ async fn the_change_of_what_shows_one_integration_is_revision_and_hash_of_its_la
 
 #[tokio::test]
 async fn the_change_of_a_collection_is_position_and_hash_of_the_last_event_of_the_tenant() {
-    let world = furnish().await;
+    let world = furnish_alone().await;
     // Not his to see, and still an event of the tenant.
     let carol = world.server.user_with("carol", &[CREATE]);
     let unseen = carol.create(json!({ "name": "Hers", "type": "custom", "apiKey": "k" })).await;
@@ -208,7 +208,7 @@ async fn the_order_of_principals_makes_no_other_tag() {
 
 #[tokio::test]
 async fn tags_and_bytes_are_the_same_after_a_restart() {
-    let mut world = furnish().await;
+    let mut world = furnish_alone().await;
     let mut before = Vec::new();
     for path in world.paths() {
         for coding in ["identity", "gzip"] {

@@ -11,8 +11,9 @@ use tokio::task::JoinSet;
 
 use crate::{fold::check_views, harness::png, log};
 use crate::{
-    harness::{ADMIN, Answer, Client, binary},
+    harness::{ADMIN, Answer, Client},
     process::{Process, client, eventually},
+    service::binary,
 };
 
 /// A service that is told of a full disk instead of being killed for it, and a user who may do everything.

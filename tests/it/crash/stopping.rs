@@ -33,7 +33,7 @@ fn head_of_create(client: &Client, length: usize) -> String {
 
 #[tokio::test]
 async fn a_body_that_is_being_sent_when_it_is_told_to_stop_is_read_and_answered() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let (url, alice) = (server.url.clone(), server.alice());
     let body = json!({ "name": "Slow", "type": "custom" }).to_string();
     let (begin, end) = body.split_at(body.len() / 2);
@@ -59,7 +59,7 @@ async fn a_body_that_is_being_sent_when_it_is_told_to_stop_is_read_and_answered(
 
 #[tokio::test]
 async fn connections_on_which_nothing_is_asked_do_not_keep_it_from_stopping() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let mut silent = TcpStream::connect(address(&server)).await.unwrap();
     let mut idle = TcpStream::connect(address(&server)).await.unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
@@ -76,7 +76,7 @@ async fn connections_on_which_nothing_is_asked_do_not_keep_it_from_stopping() {
 
 #[tokio::test]
 async fn what_was_acknowledged_while_it_stopped_is_there() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let (acknowledged, mut answers) = unbounded_channel();
     let writers = Writers::start(&server.alice(), 0, 8, &acknowledged);
     for _ in 0..100 {
@@ -102,7 +102,7 @@ fn a_stop_just_after_it_says_that_it_listens_is_an_orderly_end() {
 
 #[tokio::test]
 async fn a_stop_before_anything_was_asked_is_an_orderly_end_too() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     assert_eq!(server.terminate().code(), Some(0));
     assert!(server.log().contains("stopped"), "{}", server.log());
 }

@@ -15,7 +15,7 @@ const EVENTS: usize = 8 * 6;
 
 /// A log of some commits, all of them in the write-ahead log, of a service that was killed.
 async fn killed() -> Server {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let alice = server.alice();
     for number in 0..8 {
         let body = json!({ "name": format!("n{number}"), "type": "custom", "clientSecret": "s" });

@@ -48,7 +48,7 @@ fn check_harmless(server: &Server, name: &str, bytes: impl AsRef<[u8]>) {
 
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_harms_nobody() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = authorization(&server.alice());
     check_refused(&server, "nonsense", "nonsense\r\n\r\n");
     check_refused(&server, "bytes", [0, 1, 2, 255, 254, 13, 10, 13, 10]);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{AUDIENCE, Endpoint, ISSUER, Key, Process, claims, set, with_token, write};
-use crate::harness::binary;
+use crate::service::binary;
 
 /// Checks that `serve` ends with 2 and one line with these words, and makes nothing.
 #[track_caller]

@@ -12,7 +12,7 @@ use crate::{harness::Server, log, process::Process};
 
 #[tokio::test]
 async fn what_a_data_key_needs_is_not_dropped() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     create_some(&server.alice(), 3).await;
     server.terminate();
     let data_dir = server.data_dir();
@@ -25,7 +25,7 @@ async fn what_a_data_key_needs_is_not_dropped() {
 
 #[tokio::test]
 async fn after_it_the_old_file_opens_nothing_and_the_new_one_everything() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let made = create_some(&server.alice(), 5).await;
     let data_dir = server.data_dir();
     let old = data_dir.with_file_name("old.key");
@@ -74,7 +74,7 @@ async fn nothing_is_dropped_before_the_running_service_has_taken_up_the_active_k
 
 #[tokio::test]
 async fn what_a_service_said_that_has_ended_does_not_count() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let data_dir = server.data_dir();
     assert!(rotate(&data_dir, &[]).status.success());
     wait_until_taken_up(&data_dir).await;
@@ -88,7 +88,7 @@ async fn what_a_service_said_that_has_ended_does_not_count() {
 
 #[tokio::test]
 async fn there_may_be_nothing_to_drop_and_no_log_yet() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let data_dir = server.data_dir();
     let only = key_ids(&data_dir);
     assert!(rotate(&data_dir, &["--drop"]).status.success());

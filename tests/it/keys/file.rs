@@ -9,10 +9,7 @@ use super::{
     create_some, rotate,
     verb::{active, check_refused, ids_of, key_ids, marked, wait_until_taken_up, wraps},
 };
-use crate::{
-    harness::{Server, binary},
-    process::eventually,
-};
+use crate::{harness::Server, process::eventually, service::binary};
 
 const LINE: &str = "own MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
 const TOLD: &str = "is not taken up";
@@ -111,7 +108,7 @@ fn a_damaged_key_file_is_refused_left_as_it_is_and_never_repeated() {
 
 #[tokio::test]
 async fn a_running_service_goes_on_with_its_keys_while_the_file_is_damaged_and_takes_up_what_is_mended() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let (data_dir, path) = (server.data_dir(), server.data_dir().join("master.key"));
     let (first, good) = (active(&data_dir), std::fs::read_to_string(&path).unwrap());
     std::fs::write(&path, format!("{good}half a line")).unwrap();
@@ -129,7 +126,7 @@ async fn a_running_service_goes_on_with_its_keys_while_the_file_is_damaged_and_t
 
 #[tokio::test]
 async fn a_file_that_lacks_a_key_that_is_needed_is_not_taken_up() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let (data_dir, path) = (server.data_dir(), server.data_dir().join("master.key"));
     let first = active(&data_dir);
     let good = std::fs::read_to_string(&path).unwrap();

@@ -50,7 +50,7 @@ async fn a_rotation_that_is_killed_at_random_places_under_writers_goes_on_and_lo
     let keys = keys();
     // The latest moment is before a rotation ends.
     let acknowledged_max = keys as u64 / 30;
-    let (mut dice, mut server) = (Dice::new(), Server::start().await);
+    let (mut dice, mut server) = (Dice::new(), Server::start_alone().await);
     server.terminate();
     let data_dir = server.data_dir();
     let seeded = seed(&data_dir, keys).await;

@@ -11,7 +11,7 @@ use crate::{harness::Server, process::eventually};
 
 #[tokio::test]
 async fn the_active_key_does_not_change_while_a_wrap_of_it_is_on_its_way_into_the_log() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let data_dir = server.data_dir();
     let first = active(&data_dir);
     // While somebody else writes the file, an append waits, up to five seconds.

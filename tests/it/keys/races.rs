@@ -31,7 +31,7 @@ async fn furnish(client: &Client, name: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn a_rotation_brings_no_key_back_that_a_delete_destroyed_meanwhile() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     server.terminate();
     let data_dir = server.data_dir();
     // Those before the ones that are deleted: the re-wrapping must still be on its way to them.
@@ -70,7 +70,7 @@ async fn a_rotation_brings_no_key_back_that_a_delete_destroyed_meanwhile() {
 
 #[tokio::test]
 async fn no_create_that_was_acknowledged_needs_a_key_that_was_dropped_beside_it() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let data_dir = server.data_dir();
     let mut all = Vec::new();
     for round in 0..5 {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs::File, path::Path, process::Output};
 
-use crate::{harness::binary, log, process::eventually};
+use crate::{log, process::eventually, service::binary};
 
 /// Runs `keys rotate` with more options.
 pub(super) fn rotate(data_dir: &Path, options: &[&str]) -> Output {

@@ -36,7 +36,7 @@ struct Source {
 
 impl Source {
     async fn new() -> Self {
-        let mut server = Server::start().await;
+        let mut server = Server::start_alone().await;
         let alice = server.alice();
         let (mut paths, _) = furnish(&alice).await;
         let created = create_again(&alice, "one").await.expect(201);
@@ -106,7 +106,7 @@ impl Target {
     }
 
     fn start_import(&self, file: &Path) -> Process {
-        let mut import = crate::harness::binary();
+        let mut import = crate::service::binary();
         import.args(["import", file.to_str().unwrap(), "--event-store", &self.peer.url()]);
         Process::start(import.arg("--data-dir").arg(self.directory.path()))
     }

@@ -3,19 +3,11 @@
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::topology::IS_EMBEDDED;
+use crate::{process::eventually, topology::IS_EMBEDDED};
 
-/// Asks the service for a number that it measures of itself until that is `expected`.
-async fn until_measured(server: &Server, metric: &str, expected: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let text = server.anonymous().request("GET", "/metrics").send().await.expect(200).text();
-        let value = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-        if value == Some(expected) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{metric} is {value:?}, not {expected}");
-    }
+/// Asks for a number that is measured until it is `expected`.
+async fn until_measured(server: &Server, metric: &str, expected: usize) {
+    eventually(metric, async || server.measured(metric).await == expected).await;
 }
 
 const WAITING: &str = "integrations_requests_waiting";
@@ -40,20 +32,20 @@ impl Reads {
 
 #[tokio::test]
 async fn a_read_waits_until_what_it_asks_for_is_there() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     let mut reads = Reads::default();
     for path in paths(&created) {
         reads.wait(&alice, &path, &behind(&created.position, 1));
     }
-    until_measured(&server, WAITING, &paths(&created).len().to_string()).await;
+    until_measured(&server, WAITING, paths(&created).len()).await;
     let updated = alice.put(&created.path(""), json!({ "name": "Other" })).await.expect(200);
     for answer in reads.found().await {
         assert_eq!(answer.header("integration-position"), updated.header("integration-position"));
         assert_eq!(answer.header("preference-applied"), "wait=25");
     }
-    until_measured(&server, WAITING, "0").await;
+    until_measured(&server, WAITING, 0).await;
 }
 
 #[tokio::test]
@@ -62,14 +54,14 @@ async fn a_waiting_read_sees_the_very_integration_that_it_waited_for() {
         // On a server nobody knows beforehand where an event will stand.
         return;
     }
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let first = slack(&alice).await;
     let id = "018f3a52-0000-7000-8000-000000000003";
     let mut reads = Reads::default();
     // A create is two events: the slug's and the integration's.
     reads.wait(&alice, &format!("/api/integrations/{id}"), &behind(&first.position, 2));
-    until_measured(&server, WAITING, "1").await;
+    until_measured(&server, WAITING, 1).await;
     let created = alice.create(json!({ "id": id, "name": "Awaited", "type": "custom" })).await;
     for answer in reads.found().await {
         assert_eq!(answer.header("etag"), created.etag);
@@ -85,15 +77,15 @@ async fn a_waiting_request_is_not_in_flight() {
     let future = behind(&created.position, 1);
     let mut reads = Reads::default();
     reads.wait(&alice, "/api/integrations", &future);
-    until_measured(&server, WAITING, "1").await;
+    until_measured(&server, WAITING, 1).await;
     reads.wait(&alice, &created.path(""), &future);
-    until_measured(&server, WAITING, "2").await;
-    until_measured(&server, IN_FLIGHT, "0").await;
+    until_measured(&server, WAITING, 2).await;
+    until_measured(&server, IN_FLIGHT, 0).await;
     alice.get("/api/integrations").await.expect(200);
     alice.put(&created.path(""), json!({ "name": "Other" })).await.expect(200);
     reads.found().await;
-    until_measured(&server, WAITING, "0").await;
-    until_measured(&server, IN_FLIGHT, "0").await;
+    until_measured(&server, WAITING, 0).await;
+    until_measured(&server, IN_FLIGHT, 0).await;
     alice.get("/api/integrations").await.expect(200);
 }
 
@@ -106,7 +98,7 @@ async fn when_as_many_wait_as_may_the_next_is_503_at_once() {
     let future = behind(&created.position, 1);
     let mut first = Reads::default();
     first.wait(&alice, "/api/integrations", &future);
-    until_measured(&server, WAITING, "1").await;
+    until_measured(&server, WAITING, 1).await;
     let (second, elapsed) = get_after(&alice, "/api/integrations", &future, Some("wait=20")).await;
     second.expect_problem(503, "not-yet-visible").header("retry-after");
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
@@ -124,12 +116,12 @@ async fn a_client_that_goes_away_waits_no_longer() {
     let future = behind(&created.position, 1);
     let mut impatient = Reads::default();
     impatient.wait(&alice, "/api/integrations", &future);
-    until_measured(&server, WAITING, "1").await;
+    until_measured(&server, WAITING, 1).await;
     drop(impatient);
-    until_measured(&server, WAITING, "0").await;
+    until_measured(&server, WAITING, 0).await;
     let mut patient = Reads::default();
     patient.wait(&alice, "/api/integrations", &future);
-    until_measured(&server, WAITING, "1").await;
+    until_measured(&server, WAITING, 1).await;
     alice.put(&created.path(""), json!({ "name": "Other" })).await.expect(200);
     patient.found().await;
 }

@@ -74,7 +74,7 @@ async fn a_request_without_exactly_one_bearer_token_is_401() {
 
 #[tokio::test]
 async fn a_token_whose_signature_is_not_hs256_under_the_key_is_401() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let key = key_of(&server);
     let payload = claims().to_string();
     let hs256 = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -140,7 +140,7 @@ async fn a_token_may_be_thirty_seconds_too_late_or_too_early_and_no_more() {
 
 #[tokio::test]
 async fn a_token_whose_claims_are_not_what_they_must_be_is_401() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let key = key_of(&server);
     let long = "a".repeat(65);
     let rows = [
@@ -185,7 +185,7 @@ async fn a_token_whose_claims_are_not_what_they_must_be_is_401() {
 
 #[tokio::test]
 async fn claims_at_their_limits_are_accepted() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     for (name, value) in [
         ("tenant", "a".repeat(64)),
         ("tenant", "A.z_0-9".to_owned()),

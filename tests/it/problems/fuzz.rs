@@ -51,7 +51,7 @@ async fn target(alice: &Client) -> Target {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_random_request_is_answered_with_a_failure_of_the_service() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let target = target(&server.alice()).await;
     let root = server.user_with("alice", &[ADMIN, CREATE]);
     let clients = [server.alice(), server.bob(), server.anonymous()].into_iter();

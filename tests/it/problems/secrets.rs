@@ -156,7 +156,7 @@ fn with_headers(server: &Server, canaries: &mut Canaries) -> Vec<Request> {
 
 #[tokio::test]
 async fn no_answer_and_no_log_line_has_a_secret_or_token_that_was_sent() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = super::create(&alice).await;
     let mut canaries = Canaries::default();

@@ -18,7 +18,7 @@ const OF_BOB: &str = "/api/principals/bob/integrations";
 /// Does something in the database of the views; answers how many rows it was done to.
 async fn sql(server: &Server, sql: &str) -> u64 {
     let (client, connection) =
-        tokio_postgres::connect(server.topology.database(), tokio_postgres::NoTls).await.unwrap();
+        tokio_postgres::connect(server.topology().database(), tokio_postgres::NoTls).await.unwrap();
     tokio::select! {
         done = client.execute(sql, &[]) => done.unwrap(),
         _ = connection => panic!("the connection ended"),
@@ -49,7 +49,7 @@ async fn forget_views(server: &Server) {
 
 /// The value of a metric of the working projector.
 async fn metric(server: &Server, line: &str) -> Option<u64> {
-    let url = server.topology.projectors[0].url();
+    let url = server.topology().projectors[0].url();
     let text = Client { url, metrics: None, ..server.anonymous() }.get("/metrics").await.expect(200).text();
     let found = text.lines().find_map(|told| told.strip_prefix(line))?;
     Some(found.trim().parse().unwrap())
@@ -57,7 +57,7 @@ async fn metric(server: &Server, line: &str) -> Option<u64> {
 
 #[tokio::test]
 async fn each_view_is_listed_measured_rebuilt_and_pruned_by_itself() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let created = create(&server.alice(), "Slack").await;
     for path in [LIST, OF_ALICE] {
         server.alice().get_at(path, &created.position).await.expect(200);
@@ -85,7 +85,7 @@ async fn each_view_is_listed_measured_rebuilt_and_pruned_by_itself() {
 
 #[tokio::test]
 async fn one_view_that_cannot_be_written_is_in_no_others_way() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let before = create(&alice, "Before").await;
     let shared = alice.put(&before.path("/shares/bob"), json!({ "accessLevel": 1 })).await.expect(200);
@@ -117,7 +117,7 @@ async fn one_view_that_cannot_be_written_is_in_no_others_way() {
 
 #[tokio::test]
 async fn parked_streams_are_tried_again_by_the_projector_that_runs() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let alice = server.alice();
     let (mended, other) = (create(&alice, "Mended").await, create(&alice, "Other").await);
     let mut last = String::new();
@@ -165,7 +165,7 @@ async fn parked_streams_are_tried_again_by_the_projector_that_runs() {
 #[tokio::test]
 async fn a_rebuild_that_is_held_back_takes_its_time_and_keeps_its_lease() {
     const EVENTS: u32 = 60;
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let mut last = String::new();
     for number in 0..EVENTS {
@@ -195,7 +195,7 @@ async fn a_rebuild_that_is_held_back_takes_its_time_and_keeps_its_lease() {
 
 #[tokio::test]
 async fn generations_of_older_releases_are_removed_when_asked_for_and_when_nobody_feeds_them() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     create(&server.alice(), "Slack").await;
     sql(&server, "INSERT INTO view_generations (view, version, number, state) VALUES ('integrations', 0, 1, 'live')")
         .await;

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 
 use super::{contains, files};
 use crate::{
-    harness::{ADMIN, Answer, Client, binary},
+    harness::{ADMIN, Answer, Client},
     process::{Process, client},
+    service::binary,
 };
 
 const AT_CREATE: [&str; 3] = ["canary-client-secret-1", "canary-api-key-1", "canary-header-1"];

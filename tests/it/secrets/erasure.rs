@@ -34,7 +34,7 @@ fn check_tombstoned(server: &Server, stream: &str) {
 
 #[tokio::test]
 async fn a_delete_is_answered_after_the_data_key_is_tombstoned_and_its_bytes_are_gone_soon() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = with_secret(&alice, "Slack").await;
     let wrapped = wrapped_key(&server, &created);
@@ -46,7 +46,7 @@ async fn a_delete_is_answered_after_the_data_key_is_tombstoned_and_its_bytes_are
 
 #[tokio::test]
 async fn an_integration_without_secrets_has_its_key_stream_tombstoned_too() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Bare", "type": "custom" })).await;
     alice.delete(&created.path("")).await.expect(204);
@@ -55,7 +55,7 @@ async fn an_integration_without_secrets_has_its_key_stream_tombstoned_too() {
 
 #[tokio::test]
 async fn a_key_that_was_made_by_an_update_is_destroyed_like_any_other() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Bare", "type": "custom" })).await;
     let rows = server.rows();
@@ -70,7 +70,7 @@ async fn a_key_that_was_made_by_an_update_is_destroyed_like_any_other() {
 
 #[tokio::test]
 async fn what_was_deleted_before_a_kill_is_gone_after_the_restart() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let created = with_secret(&server.alice(), "Slack").await;
     let wrapped = wrapped_key(&server, &created);
     let icon = png("deleted-before-a-kill-");
@@ -92,7 +92,7 @@ async fn load(client: Client) {
 
 #[tokio::test]
 async fn the_bytes_of_a_key_are_gone_soon_under_load_too() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let mut loading: JoinSet<_> = (0..4).map(|_| load(server.alice())).collect();
     let mut wrapped = Vec::new();
@@ -108,7 +108,7 @@ async fn the_bytes_of_a_key_are_gone_soon_under_load_too() {
 
 #[tokio::test]
 async fn the_bytes_of_an_icon_that_was_replaced_removed_or_deleted_are_gone_soon() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = with_secret(&alice, "Slack").await;
     let [first, second, third] = ["first-icon-", "second-icon-", "third-icon-"].map(png);
@@ -128,7 +128,7 @@ async fn the_bytes_of_an_icon_that_was_replaced_removed_or_deleted_are_gone_soon
 
 #[tokio::test]
 async fn what_others_have_is_still_whole_when_one_is_deleted() {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     let alice = server.alice();
     let (kept, gone) = (with_secret(&alice, "Kept").await, with_secret(&alice, "Gone").await);
     let icon = png("kept-");

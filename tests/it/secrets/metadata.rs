@@ -21,7 +21,7 @@ async fn slack(client: &Client) -> Created {
 
 #[tokio::test]
 async fn each_event_tells_tenant_actor_time_request_trace_and_reason() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let created = slack(&server.alice()).await;
     let admin = server.admin();
     let tagged = admin.request("PUT", &created.path("/tags/a")).header("x-request-id", "request-1");
@@ -42,7 +42,7 @@ async fn each_event_tells_tenant_actor_time_request_trace_and_reason() {
 
 #[tokio::test]
 async fn what_was_not_given_is_left_out_and_every_request_has_an_id() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let created = slack(&server.alice()).await;
     let metadata = last(&server, &created);
     for name in ["traceparent", "reason", "causationId"] {
@@ -54,7 +54,7 @@ async fn what_was_not_given_is_left_out_and_every_request_has_an_id() {
 
 #[tokio::test]
 async fn a_trace_context_that_is_invalid_is_not_kept() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = slack(&alice).await;
     for (number, trace) in [
@@ -74,7 +74,7 @@ async fn a_trace_context_that_is_invalid_is_not_kept() {
 
 #[tokio::test]
 async fn the_fingerprint_of_a_create_tells_nothing_of_its_secrets() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let fingerprint = async |key: &str, secret: Option<&str>| {
         let body = json!({ "name": "Slack", "type": "slack", "clientSecret": secret });

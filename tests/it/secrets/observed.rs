@@ -34,7 +34,7 @@ async fn requests_are_timed_by_route() {
         // Each process has limits and metrics of its own.
         return;
     }
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Slack", "type": "slack" })).await;
     for _ in 0..3 {
@@ -58,7 +58,7 @@ async fn appends_the_position_of_the_log_and_the_lag_of_the_views_are_told() {
         // Each process has limits and metrics of its own.
         return;
     }
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let before = metrics(&server).await;
     assert_eq!(number(&before, "integrations_appends_total"), 0.0);
@@ -84,7 +84,7 @@ async fn conflicts_are_counted() {
         // Each process has limits and metrics of its own.
         return;
     }
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     assert_eq!(number(&metrics(&server).await, "integrations_conflicts_total"), 0.0);
     let mut round = 0;
     // Creates of one name meet on its slug, if they are there at the same time.
@@ -105,18 +105,18 @@ async fn conflicts_are_counted() {
 
 #[tokio::test]
 async fn a_request_that_waits_is_counted_as_waiting_and_not_as_in_flight() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let bob = server.bob();
     let request = bob.request("GET", "/api/integrations").header("integration-position", "00000000000f4240");
     let waiting: JoinSet<_> = [request.header("prefer", "wait=30").send()].into_iter().collect();
-    eventually("it waits", async || number(&metrics(&server).await, "integrations_requests_waiting") == 1.0).await;
-    assert_eq!(number(&metrics(&server).await, "integrations_requests_in_flight"), 0.0);
+    eventually("it waits", async || server.measured("integrations_requests_waiting").await == 1).await;
+    assert_eq!(server.measured("integrations_requests_in_flight").await, 0);
     drop(waiting);
 }
 
 #[tokio::test]
 async fn metrics_name_no_tenant_id_or_user() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let claims = json!({ "sub": "findable-user", "tenant": "findable-tenant", "groups": ["findable-team"],
         "permissions": [crate::harness::CREATE] });
     let user = server.client(claims);
@@ -155,7 +155,7 @@ async fn ask(client: &Client, id: &str, method: &str, path: &str) -> u16 {
 
 #[tokio::test]
 async fn each_request_is_one_line_of_log_with_its_id_route_and_status() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Slack", "type": "slack" })).await;
     let anonymous = server.anonymous();
@@ -182,7 +182,7 @@ async fn each_request_is_one_line_of_log_with_its_id_route_and_status() {
 
 #[tokio::test]
 async fn a_request_without_a_usable_id_is_given_one_of_its_own() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let bob = server.bob();
     let mut given = BTreeSet::new();
     let ask = |id: Option<String>| {
@@ -200,7 +200,7 @@ async fn a_request_without_a_usable_id_is_given_one_of_its_own() {
 
 #[tokio::test]
 async fn every_answer_carries_the_id_of_its_request() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let alice = server.alice();
     let created = alice.create(json!({ "name": "Slack", "type": "slack" })).await;
     let request =

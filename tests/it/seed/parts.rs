@@ -156,7 +156,7 @@ async fn the_catalogue_is_listed_whole() {
 
 #[tokio::test]
 async fn me_is_what_the_token_says() {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     let claims = json!({
         "sub": "alice", "tenant": "acme", "name": "Alice Johnson", "email": "alice@example.com",
         "groups": ["team:b", "team:a", "team:b"], "permissions": ["permission.integrations.create", "other"],

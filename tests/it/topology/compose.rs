@@ -1,6 +1,7 @@
 //! The production topology as `docker-compose.yml` has it: each of our services is a local process with the command, the
 //! environment and the secrets that stand there, behind the proxy's own file. The log is on the protocol peer of
-//! EventStoreDB, the views in a real PostgreSQL; Kafka is away, but for tests that name one.
+//! EventStoreDB, the views in a real PostgreSQL. The service that tests share has a real Kafka, and where `EVENTSTORE_URL`
+//! names an EventStoreDB its log is there; of the others those have Kafka that name one.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -13,12 +14,15 @@ use servers::{haproxy::Haproxy, postgres::Postgres};
 
 use super::{
     deployment::{Deployment, Places, make_secrets},
-    harness::Process,
     log::{Row, TOMBSTONE},
+    service::{Process, Service},
+    whole,
 };
 
 /// What begins an option that names the brokers of Kafka.
 pub(crate) const KAFKA: &str = "kafka=";
+/// What begins an option that names how topics begin.
+pub(crate) const TOPICS: &str = "topics=";
 /// What begins an option that names a database.
 pub(crate) const DATABASE: &str = "database=";
 /// An option: the log outlives the server.
@@ -27,6 +31,10 @@ pub(crate) const PEER_ON_DISK: &str = "peer=disk";
 pub(crate) const IS_ONE_PROCESS: bool = false;
 /// Whether the log is embedded: an append of several writes does all or none there, and positions have no gaps.
 pub(crate) const IS_EMBEDDED: bool = false;
+/// What begins an option that names a server for the log, in place of the protocol peer.
+const EVENT_STORE: &str = "event-store=";
+/// What is for all of it, not for those that answer requests.
+const OURS: [&str; 5] = [KAFKA, TOPICS, DATABASE, PEER_ON_DISK, EVENT_STORE];
 /// Where no Kafka is: the port of a service that nobody runs.
 const NO_KAFKA: &str = "127.0.0.1:9";
 
@@ -35,38 +43,89 @@ static DEPLOYMENT: LazyLock<Deployment> = LazyLock::new(Deployment::read);
 /// The logs of the services that run, by their data directory: a service that is started again finds its own.
 static PEERS: LazyLock<Mutex<HashMap<PathBuf, Weak<Peer>>>> = LazyLock::new(Mutex::default);
 
+/// The secrets of all of them. They are kept: a server's log may be there longer than a run of the tests.
+static SECRETS: LazyLock<PathBuf> = LazyLock::new(|| {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("secrets");
+    make_secrets(&directory);
+    directory
+});
+
+/// The service that tests share.
+pub(crate) async fn service() -> Arc<Service> {
+    let server = std::env::var("EVENTSTORE_URL").ok().map(|url| format!("{EVENT_STORE}{url}"));
+    whole::service(server).await
+}
+
 /// What runs.
 pub(crate) struct Topology {
-    pub(crate) services: BTreeMap<String, Process>,
-    pub(crate) peer: Arc<Peer>,
+    services: BTreeMap<String, Process>,
+    log: Log,
     proxy: Haproxy,
+}
+
+/// Where the log is.
+enum Log {
+    /// On a protocol peer in this process.
+    Peer(Arc<Peer>),
+    /// On the server with this URL.
+    Server(String),
+}
+
+impl Log {
+    fn url(&self) -> String {
+        match self {
+            Self::Peer(peer) => peer.url(),
+            Self::Server(url) => url.clone(),
+        }
+    }
 }
 
 impl Topology {
     /// Starts every service.
     pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
-        let peer = peer(data_dir, options.iter().any(|option| option == PEER_ON_DISK));
-        let places = places(data_dir, options, &peer);
+        let log = match named(options, EVENT_STORE) {
+            Some(url) => Log::Server(url),
+            None => Log::Peer(peer(data_dir, options.iter().any(|option| option == PEER_ON_DISK))),
+        };
+        let places = places(data_dir, options, log.url());
         // Options of a test are for those that answer requests.
-        let is_ours = |option: &&String| [KAFKA, DATABASE, PEER_ON_DISK].iter().any(|name| option.starts_with(name));
-        let given: Vec<_> = options.iter().filter(|option| !is_ours(option)).collect();
+        let given: Vec<_> = options.iter().filter(|option| !OURS.iter().any(|name| option.starts_with(name))).collect();
         let mut services = BTreeMap::new();
         for (name, service) in DEPLOYMENT.ours().filter(|(_, service)| service.command != ["serve"]) {
             let is_projector = service.command == ["projector"];
             let given = given.iter().filter(|_| !is_projector).map(|option| option.as_str());
             let arguments: Vec<_> = service.command.iter().map(String::as_str).chain(given).collect();
-            let environment = DEPLOYMENT.environment(service, &places);
+            let mut environment = DEPLOYMENT.environment(service, &places);
+            let prefix = named(options, TOPICS).filter(|_| is_projector);
+            environment.extend(prefix.map(|prefix| ("INTEGRATIONS_KAFKA_TOPIC_PREFIX".to_owned(), prefix)));
             services.insert(name.clone(), Process::start_in(&arguments, data_dir, &environment));
         }
-        let address = |name: &str| {
-            let at = &DEPLOYMENT.service("proxy").environment[name];
-            services[at.strip_suffix(":8080").unwrap()].address
+        let addresses = |names: [&str; 2]| {
+            names.map(|name| {
+                let at = &DEPLOYMENT.service("proxy").environment[name];
+                services[at.strip_suffix(":8080").unwrap()].address
+            })
         };
-        // Both of the proxy's places for reads are one node: a read without a position may be older than the one before,
-        // and the tests ask for no position once they have waited for it.
-        let proxy =
-            Haproxy::start([address("COMMAND_1"), address("COMMAND_2")], [address("QUERY_1"), address("QUERY_1")]);
-        Self { services, peer, proxy }
+        let proxy = Haproxy::start(addresses(["COMMAND_1", "COMMAND_2"]), addresses(["QUERY_1", "QUERY_2"]));
+        Self { services, log, proxy }
+    }
+
+    /// The protocol peer that the log is on.
+    pub(crate) fn peer(&self) -> &Peer {
+        match &self.log {
+            Log::Peer(peer) => peer,
+            Log::Server(url) => panic!("the log is on {url}"),
+        }
+    }
+
+    /// The options of a verb that reads the log.
+    pub(crate) fn log_options(&self, _data_dir: &Path) -> Vec<String> {
+        vec!["--event-store".to_owned(), self.log.url()]
+    }
+
+    /// Who answers reads.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        self.querying().map(Process::url).to_vec()
     }
 
     /// Where they are reached.
@@ -94,9 +153,9 @@ impl Topology {
         ["projector-1", "projector-2"].map(|name| &self.services[name])
     }
 
-    /// A proxy in front of all of them.
-    pub(crate) fn balanced(&self) -> Haproxy {
-        Haproxy::start(self.commanding().map(|one| one.address), self.querying().map(|one| one.address))
+    /// The processes of it.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        self.services.values().map(|process| process.child.id()).chain([self.proxy.process_id()]).collect()
     }
 
     /// Everything that must be ready.
@@ -112,7 +171,7 @@ impl Topology {
 
     /// Every row of the log as a server has it that was scavenged, in the order of positions.
     pub(crate) fn rows(&self, _data_dir: &Path) -> Vec<Row> {
-        let events = self.peer.events();
+        let events = self.peer().events();
         let is_end = |event: &Event| event.event_type() == peer::log::TOMBSTONE;
         let ended: HashSet<_> = events.iter().filter(|event| is_end(event)).map(|event| &event.stream).collect();
         let is_shown = |event: &&Arc<Event>| {
@@ -133,23 +192,25 @@ fn peer(data_dir: &Path, is_on_disk: bool) -> Arc<Peer> {
     peer
 }
 
-/// What was started on the data directory before had its views in the same database, and the same secrets.
-fn places(data_dir: &Path, options: &[String], peer: &Peer) -> Places {
-    let named = |name: &str| options.iter().find_map(|option| option.strip_prefix(name).map(str::to_owned));
-    let (note, secrets) = (data_dir.with_extension("database"), data_dir.with_extension("secrets"));
-    let database =
-        named(DATABASE).or_else(|| std::fs::read_to_string(&note).ok()).unwrap_or_else(|| POSTGRES.database());
+/// What was started on the data directory before had its views in the same database.
+fn places(data_dir: &Path, options: &[String], event_store: String) -> Places {
+    let note = data_dir.with_extension("database");
+    let database = named(options, DATABASE).or_else(|| std::fs::read_to_string(&note).ok());
+    let database = database.unwrap_or_else(|| POSTGRES.database());
     std::fs::write(note, &database).unwrap();
-    make_secrets(&secrets);
     // Where the tests find the key that signs tokens.
     std::fs::create_dir_all(data_dir).unwrap();
-    std::fs::copy(secrets.join("jwt-key"), data_dir.join("jwt.key")).unwrap();
+    std::fs::copy(SECRETS.join("jwt-key"), data_dir.join("jwt.key")).unwrap();
     Places {
-        event_store: peer.address(),
+        event_store,
         database: database.split_once('@').unwrap().1.to_owned(),
-        kafka: named(KAFKA).unwrap_or_else(|| NO_KAFKA.to_owned()),
-        secrets,
+        kafka: named(options, KAFKA).unwrap_or_else(|| NO_KAFKA.to_owned()),
+        secrets: SECRETS.clone(),
     }
+}
+
+fn named(options: &[String], name: &str) -> Option<String> {
+    options.iter().find_map(|option| option.strip_prefix(name).map(str::to_owned))
 }
 
 fn row(event: &Event) -> Row {

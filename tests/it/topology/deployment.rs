@@ -3,7 +3,6 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -36,7 +35,8 @@ struct Secret {
 /// Where the tests have what the file has in containers of their own.
 #[derive(Debug, Clone)]
 pub(crate) struct Places {
-    pub(crate) event_store: SocketAddr,
+    /// A connection string.
+    pub(crate) event_store: String,
     /// Host, port and name of the database.
     pub(crate) database: String,
     pub(crate) kafka: String,
@@ -86,7 +86,7 @@ impl Deployment {
         let named =
             service.secrets.iter().map(|name| (format!("/run/secrets/{name}"), secrets(&self.secrets[name].file)));
         let fixed = [
-            ("kurrentdb:2113", places.event_store.to_string()),
+            ("esdb://kurrentdb:2113?tls=false", places.event_store.clone()),
             ("postgres:5432/integrations", places.database.clone()),
             ("kafka:9092", places.kafka.clone()),
             ("0.0.0.0:8080", "127.0.0.1:0".to_owned()),

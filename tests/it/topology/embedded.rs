@@ -1,16 +1,21 @@
 //! Everything in one process, on an embedded log.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
-    harness::Process,
     log::{self, Row},
+    service::{Process, Service},
 };
 
 /// Whether one process answers everything: what each counts by itself is then what there is.
 pub(crate) const IS_ONE_PROCESS: bool = true;
 /// Whether the log is embedded: an append of several writes does all or none there, and positions have no gaps.
 pub(crate) const IS_EMBEDDED: bool = true;
+
+/// The service of a test: it is started in no time, so that each has its own.
+pub(crate) async fn service() -> Arc<Service> {
+    Arc::new(Service::start(&[]).await)
+}
 
 /// What runs.
 pub(crate) struct Topology {
@@ -32,6 +37,16 @@ impl Topology {
     /// Where its metrics are.
     pub(crate) fn metrics_url(&self) -> String {
         self.service.metrics_url()
+    }
+
+    /// Who else answers reads.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The one that answers reads.
+    pub(crate) fn querying(&self) -> [&Process; 1] {
+        [&self.service]
     }
 
     /// The one that takes commands.

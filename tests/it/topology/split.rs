@@ -1,19 +1,24 @@
 //! A process for each role: the command role on an embedded log, which the others follow; views in PostgreSQL; a proxy in
-//! front.
+//! front; Kafka where the options name it.
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
 };
 
 use servers::{haproxy::Haproxy, postgres::Postgres};
 
 use super::{
-    harness::Process,
     log::{self, Row},
+    service::{Process, Service},
+    whole,
 };
 
+/// What begins an option that names the brokers of Kafka.
+pub(crate) const KAFKA: &str = "kafka=";
+/// What begins an option that names how topics begin.
+pub(crate) const TOPICS: &str = "topics=";
 /// What begins an option that names a database.
 pub(crate) const DATABASE: &str = "database=";
 
@@ -24,6 +29,11 @@ pub(crate) const IS_ONE_PROCESS: bool = false;
 /// Whether the log is embedded: an append of several writes does all or none there, and positions have no gaps.
 pub(crate) const IS_EMBEDDED: bool = true;
 
+/// The service that tests share.
+pub(crate) async fn service() -> Arc<Service> {
+    whole::service(None).await
+}
+
 /// What runs.
 pub(crate) struct Topology {
     pub(crate) command: Process,
@@ -33,8 +43,8 @@ pub(crate) struct Topology {
     proxy: Haproxy,
     data_dir: PathBuf,
     database: String,
-    /// The options of projectors: where spans are collected.
-    otlp: Vec<String>,
+    /// The options of projectors: where the feed goes, and where spans are collected.
+    projecting: Vec<String>,
 }
 
 impl Topology {
@@ -47,14 +57,16 @@ impl Topology {
         fs::write(note, &database).unwrap();
         // The proxy tells the client's address.
         let proxy = ["--trusted-proxy", "127.0.0.1"];
-        let given = options.iter().map(String::as_str).filter(|option| !option.starts_with(DATABASE));
+        let is_ours = |option: &&str| [KAFKA, TOPICS, DATABASE].iter().any(|name| option.starts_with(name));
+        let given = options.iter().map(String::as_str).filter(|option| !is_ours(option));
+        let mut projecting = feed(options);
         let options: Vec<_> = given.chain(proxy).collect();
         let command = Process::start(&[&["command"][..], &options].concat(), data_dir);
         let query = Process::start(&[&["query", "--views", &database][..], &options].concat(), data_dir);
         let proxy = Haproxy::start([command.address; 2], [query.address; 2]);
-        let otlp = given_otlp(&options);
+        projecting.extend(given_otlp(&options));
         let (projectors, data_dir) = (Vec::new(), data_dir.to_owned());
-        let mut topology = Self { command, projectors, query, proxy, data_dir, database, otlp };
+        let mut topology = Self { command, projectors, query, proxy, data_dir, database, projecting };
         topology.add_projector();
         topology
     }
@@ -62,7 +74,7 @@ impl Topology {
     /// Starts one more projector.
     pub(crate) fn add_projector(&mut self) {
         let views = ["projector", "--views", &self.database];
-        let options: Vec<_> = views.into_iter().chain(self.otlp.iter().map(String::as_str)).collect();
+        let options: Vec<_> = views.into_iter().chain(self.projecting.iter().map(String::as_str)).collect();
         let projector = Process::start(&options, &self.data_dir);
         self.projectors.push(projector);
     }
@@ -92,15 +104,50 @@ impl Topology {
         self.query.metrics_url()
     }
 
+    /// Who else answers reads.
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The one that answers reads.
+    pub(crate) fn querying(&self) -> [&Process; 1] {
+        [&self.query]
+    }
+
+    /// Those that make views and publish.
+    pub(crate) fn projecting(&self) -> &[Process] {
+        &self.projectors
+    }
+
+    /// The options of a verb that reads the log.
+    pub(crate) fn log_options(&self, data_dir: &Path) -> Vec<String> {
+        vec!["--data-dir".to_owned(), data_dir.display().to_string()]
+    }
+
     /// The one that takes commands.
     pub(crate) fn commanding(&self) -> [&Process; 1] {
         [&self.command]
+    }
+
+    /// The processes of it.
+    pub(crate) fn process_ids(&self) -> Vec<u32> {
+        let roles = [&self.command, &self.query].into_iter().chain(&self.projectors);
+        roles.map(|process| process.child.id()).chain([self.proxy.process_id()]).collect()
     }
 
     /// Everything that must be ready.
     pub(crate) fn processes(&mut self) -> Vec<&mut Process> {
         [&mut self.command, &mut self.query].into_iter().chain(&mut self.projectors).collect()
     }
+}
+
+/// The options of the feed.
+fn feed(options: &[String]) -> Vec<String> {
+    let options = options.iter().filter_map(|option| {
+        let brokers = option.strip_prefix(KAFKA).map(|brokers| format!("--kafka={brokers}"));
+        brokers.or_else(|| option.strip_prefix(TOPICS).map(|prefix| format!("--kafka-topic-prefix={prefix}")))
+    });
+    options.collect()
 }
 
 /// Of the options those that say where spans are collected.

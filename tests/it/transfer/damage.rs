@@ -9,7 +9,7 @@ struct Exported {
 }
 
 async fn exported() -> Exported {
-    let server = Server::start().await;
+    let server = Server::start_alone().await;
     furnish(&server.alice()).await;
     let text = printed(&run(&server.data_dir(), &["export", "-"]));
     let lines: Vec<_> = text.lines().map(|line| format!("{line}\n")).collect();

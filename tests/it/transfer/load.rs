@@ -18,7 +18,7 @@ fn folded(export: &Path) -> Value {
 
 #[tokio::test]
 async fn an_export_under_load_is_one_moment_of_the_log_and_folds_to_what_its_import_shows() {
-    let (mut server, directory) = (Server::start().await, tempfile::tempdir().unwrap());
+    let (mut server, directory) = (Server::start_alone().await, tempfile::tempdir().unwrap());
     furnish(&server.alice()).await;
     let (acknowledged, mut answers) = unbounded_channel();
     let writers = Writers::start(&server.alice(), 0, 6, &acknowledged);

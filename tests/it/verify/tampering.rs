@@ -17,7 +17,7 @@ struct Stopped {
 }
 
 async fn stopped() -> Stopped {
-    let mut server = Server::start().await;
+    let mut server = Server::start_alone().await;
     furnish(&server.alice()).await;
     assert!(server.terminate().success());
     let rows = log::rows(&server.data_dir());

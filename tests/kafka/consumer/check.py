@@ -1,7 +1,9 @@
 """Reads both topics from their beginning, as a consumer of another language and with other people's libraries, and
 compares them with the log's file and with what the API shows.
 
-check.py BROKERS PREFIX EVENTS_SQLITE API_URL TOKEN
+check.py BROKERS PREFIX EVENTS_SQLITE API_URL TOKENS
+
+TOKENS is a file: {TENANT: TOKEN of an admin}.
 """
 
 import json
@@ -15,7 +17,9 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from confluent_kafka import Consumer, KafkaError, TopicPartition, OFFSET_BEGINNING
 
-brokers, prefix, log_file, api, token = sys.argv[1:]
+brokers, prefix, log_file, api, tokens_file = sys.argv[1:]
+with open(tokens_file) as file:
+    tokens = json.load(file)
 
 
 def committed(topic):
@@ -47,8 +51,8 @@ def as_kafka(message):
     return KafkaMessage(headers=headers, key=message.key(), value=message.value())
 
 
-def get(path):
-    request = urllib.request.Request(api + path, headers={"Authorization": f"Bearer {token}"})
+def get(tenant, path):
+    request = urllib.request.Request(api + path, headers={"Authorization": f"Bearer {tokens[tenant]}"})
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
 
@@ -92,13 +96,18 @@ for message in committed(f"{prefix}.state"):
     data = event.get_data()
     states[key] = data if isinstance(data, dict) else json.loads(data)
 
-flat = {item["id"]: item for item in get("/api/integrations-list")}
-assert {key.split("/")[1] for key in states} == flat.keys(), "the state topic holds what the list shows"
+flat = {f"{tenant}/{item['id']}": item for tenant in tokens for item in get(tenant, "/api/integrations-list")}
+listed = {key for key, state in states.items() if not state["embedded"]}
+assert listed == flat.keys(), "the state topic holds what the lists show"
 for key, state in states.items():
-    shown = get(f"/api/integrations/{state['id']}")
+    tenant, integration = key.split("/")
+    shown = get(tenant, f"/api/integrations/{integration}")
     for member in ("_links", "headers", "secretHeaders"):
         shown.pop(member, None)
-    shown.update(tags=flat[state["id"]]["tags"], sharing=flat[state["id"]]["sharing"])
+    if key in listed:
+        shown.update(tags=flat[key]["tags"], sharing=flat[key]["sharing"])
+    else:
+        shown.update(tags=get(tenant, f"/api/integrations/{integration}/tags")["tags"], sharing=state["sharing"])
     assert state == shown, f"{state}\n{shown}"
 
 print(json.dumps({

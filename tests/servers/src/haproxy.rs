@@ -43,6 +43,12 @@ impl Haproxy {
         }
         proxy
     }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
 }
 
 impl Drop for Haproxy {
