@@ -239,9 +239,13 @@ async fn head_of(supervisor: &Supervisor, link: &Link) -> Result<(), tonic::Stat
     while let Some(answer) = coming.message().await? {
         if let Some(Content::Checkpoint(wire)) = answer.content {
             let position = checkpoint(wire);
-            // The head is an event's position, which a checkpoint before the next record does not tell.
-            let is_told = is_through(position);
-            supervisor.reach(if is_told { position } else { link.calls.last_position().await? });
+            // The head is an event's position, which a checkpoint before the next record does not tell: the log's end is
+            // asked for then, once for all that stands before it.
+            if is_through(position) {
+                supervisor.reach(position);
+            } else if position > *supervisor.head().borrow() {
+                supervisor.reach(link.calls.last_position().await?);
+            }
         }
     }
     Ok(())
