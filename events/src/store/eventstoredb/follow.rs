@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
+    envelope::RecordedEvent,
     ids::Position,
     store::{Error, Message, Subscription},
     stream::Kind,
@@ -60,6 +61,17 @@ impl Following {
         tasks.spawn_on(task.run(), runtime);
         Self { told, ahead: VecDeque::new(), _task: tasks }
     }
+
+    /// Events, and behind them how far that is; of which there is one at least.
+    fn batch(&mut self, events: Vec<RecordedEvent>, passed: Option<Position>) -> Message {
+        match passed {
+            Some(position) if events.is_empty() => Message::Checkpoint(position),
+            _ => {
+                passed.into_iter().for_each(|position| self.ahead.push_front(Told::Checkpoint(position)));
+                Message::Events(events)
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -72,23 +84,28 @@ impl Subscription for Following {
             }
             self.ahead.extend(came);
         }
-        let mut events = Vec::new();
+        // A server that is behind tells a checkpoint after each event. Whatever comes later says more, and a batch that ended
+        // at each of them would keep whoever follows behind for good.
+        let (mut events, mut passed) = (Vec::new(), None);
         loop {
             match self.ahead.pop_front() {
                 Some(Told::Read(read)) => match *read {
-                    Ok(event) => events.push(event),
-                    Err(damaged) if events.is_empty() => return Ok(Message::Damaged(damaged)),
+                    Ok(event) => {
+                        events.push(event);
+                        passed = None;
+                    }
+                    Err(damaged) if events.is_empty() && passed.is_none() => return Ok(Message::Damaged(damaged)),
                     Err(damaged) => {
                         self.ahead.push_front(Told::Read(Box::new(Err(damaged))));
-                        return Ok(Message::Events(events));
+                        return Ok(self.batch(events, passed));
                     }
                 },
-                other if !events.is_empty() => {
+                Some(Told::Checkpoint(position)) => passed = Some(position),
+                Some(Told::CaughtUp) | None if events.is_empty() && passed.is_none() => return Ok(Message::CaughtUp),
+                other => {
                     other.into_iter().for_each(|told| self.ahead.push_front(told));
-                    return Ok(Message::Events(events));
+                    return Ok(self.batch(events, passed));
                 }
-                Some(Told::Checkpoint(position)) => return Ok(Message::Checkpoint(position)),
-                Some(Told::CaughtUp) | None => return Ok(Message::CaughtUp),
             }
         }
     }
@@ -249,4 +266,72 @@ async fn head_of(supervisor: &Supervisor, link: &Link) -> Result<(), tonic::Stat
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        envelope::Digest,
+        ids::{EventId, Revision},
+        stream::StreamName,
+        time::Timestamp,
+    };
+
+    fn event(position: u64) -> RecordedEvent {
+        RecordedEvent {
+            position: Position::new(position),
+            stream: StreamName::janitor_checkpoint(),
+            revision: Revision::FIRST,
+            id: EventId::new(Uuid::nil()),
+            event_type: "T.v1".to_owned(),
+            at: Timestamp::new(DateTime::UNIX_EPOCH),
+            data: Bytes::new(),
+            metadata: Bytes::new(),
+            hash: Digest::ZERO,
+        }
+    }
+
+    fn read(position: u64) -> Told {
+        Told::Read(Box::new(Ok(event(position))))
+    }
+
+    fn passed(position: u64) -> Told {
+        Told::Checkpoint(Position::new(position))
+    }
+
+    /// What whoever follows is given of it.
+    async fn given(told: Vec<Told>) -> Vec<Message> {
+        let (sender, receiver) = mpsc::channel(told.len());
+        for one in told {
+            sender.send(one).await.unwrap();
+        }
+        drop(sender);
+        let mut following = Following { told: receiver, ahead: VecDeque::new(), _task: JoinSet::new() };
+        let mut given = Vec::new();
+        while let Ok(message) = following.next().await {
+            given.push(message);
+        }
+        given
+    }
+
+    #[tokio::test]
+    async fn checkpoints_between_events_part_no_batch() {
+        let given =
+            given(vec![read(1), passed(2), read(3), passed(4), passed(6), read(7), passed(8), passed(10)]).await;
+        let expected = [Message::Events(vec![event(1), event(3), event(7)]), Message::Checkpoint(Position::new(10))];
+        assert_eq!(given, expected);
+    }
+
+    #[tokio::test]
+    async fn what_comes_before_the_end_of_the_past_is_given_before_it_is_told() {
+        let given = given(vec![passed(2), passed(4), Told::CaughtUp, read(5), passed(6), read(7)]).await;
+        let expected =
+            [Message::Checkpoint(Position::new(4)), Message::CaughtUp, Message::Events(vec![event(5), event(7)])];
+        assert_eq!(given, expected);
+    }
 }
