@@ -14,6 +14,7 @@ mod description;
 mod fold;
 mod harness;
 mod log;
+mod metrics;
 mod never_304;
 mod nodes;
 mod positions;

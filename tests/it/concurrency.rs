@@ -7,8 +7,7 @@ use tokio::task::JoinSet;
 
 use super::{
     fold::check_views,
-    harness::png,
-    harness::{Answer, Client, Created, Request, Server},
+    harness::{Answer, Client, Created, Request, Server, png, sum},
     log,
 };
 
@@ -43,14 +42,7 @@ fn last_position(answers: &[Answer]) -> String {
 
 /// How many appends have met another revision than they expected.
 async fn conflicts(server: &Server) -> u64 {
-    let mut conflicts = 0;
-    for process in server.topology().commanding() {
-        let at = Client { metrics: Some(process.metrics_url()), ..server.anonymous() };
-        let metrics = at.get("/metrics").await.expect(200).text();
-        let line = metrics.lines().find_map(|line| line.strip_prefix("integrations_conflicts_total "));
-        conflicts += line.unwrap_or_else(|| panic!("no conflicts in:\n{metrics}")).parse::<u64>().unwrap();
-    }
-    conflicts
+    sum(&server.topology().commanding(), "conflicts_total").await
 }
 
 async fn slack(client: &Client) -> Created {

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::{
     description,
     log::Row,
-    service::Service,
+    service::{Process, Service},
     topology::{self, IS_ONE_PROCESS, Topology},
 };
 
@@ -83,15 +83,8 @@ impl Server {
     }
 
     /// A number that those measure of themselves that answer reads, of all of them together.
-    pub(crate) async fn measured(&self, metric: &str) -> usize {
-        let mut sum = 0;
-        for process in self.topology().querying() {
-            let at = Client { metrics: Some(process.metrics_url()), ..self.anonymous() };
-            let text = at.get("/metrics").await.expect(200).text();
-            let value = text.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
-            sum += value.unwrap_or_else(|| panic!("{metric} is not in:\n{text}")).parse::<usize>().unwrap();
-        }
-        sum
+    pub(crate) async fn measured(&self, metric: &str) -> u64 {
+        sum(&self.topology().querying(), metric).await
     }
 
     /// Every row of the log, in the order of positions.
@@ -200,6 +193,15 @@ pub(crate) fn sign(mut claims: Value, key: &[u8]) -> String {
 
 pub(crate) fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A number that processes measure of themselves, of all of them together.
+pub(crate) async fn sum(processes: &[&Process], metric: &str) -> u64 {
+    let mut sum = 0;
+    for process in processes {
+        sum += process.metrics().await.value(metric).unwrap();
+    }
+    sum
 }
 
 fn http() -> reqwest::Client {

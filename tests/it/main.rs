@@ -18,6 +18,7 @@ mod http;
 mod jwks;
 mod keys;
 mod log;
+mod metrics;
 mod never_304;
 #[cfg(feature = "eventstoredb")]
 mod on_server;

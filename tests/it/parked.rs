@@ -35,10 +35,8 @@ async fn two(server: &Server) -> (Created, Created) {
     (parked, other)
 }
 
-async fn parked_streams(server: &Server) -> String {
-    let text = server.anonymous().get("/metrics").await.expect(200).text();
-    let line = text.lines().find(|line| line.starts_with("integrations_parked_streams ")).unwrap();
-    line.rsplit(' ').next().unwrap().to_owned()
+async fn parked_streams(server: &Server) -> u64 {
+    server.measured("parked_streams").await
 }
 
 #[tokio::test]
@@ -54,7 +52,7 @@ async fn a_stream_with_an_event_of_a_later_release_is_parked_and_everything_else
     })
     .await;
     assert_eq!(server.anonymous().get("/readyz").await.expect(200).text(), "ready, parked streams: 1\n");
-    assert_eq!(parked_streams(&server).await, "1");
+    assert_eq!(parked_streams(&server).await, 1);
     let alice = server.alice();
     let now = alice.get(LIST).await.expect(200);
     assert_eq!((&now.body, now.header("integration-position")), (&list.body, list.header("integration-position")));
@@ -132,7 +130,7 @@ async fn a_broken_event_parks_its_stream_too() {
         let mut server = Server::start().await;
         let (parked, other) = two(&server).await;
         meanwhile(&mut server, |log| add(log, &parked, 1, event_type, data)).await;
-        assert_eq!(parked_streams(&server).await, "1", "{event_type} {data}");
+        assert_eq!(parked_streams(&server).await, 1, "{event_type} {data}");
         server.alice().delete(&parked.path("")).await.expect_problem(503, "unavailable");
         server.alice().delete(&other.path("")).await.expect(204);
     }
@@ -164,7 +162,7 @@ async fn an_event_whose_very_row_is_damaged_parks_its_stream_too() {
             "ready, parked streams: 1\n",
             "{damage}"
         );
-        assert_eq!(parked_streams(&server).await, "1", "{damage}");
+        assert_eq!(parked_streams(&server).await, 1, "{damage}");
         assert_eq!(server.bob().get(&parked.path("")).await.expect(200).json()["name"], "Parked", "{damage}");
         let refused = server.alice().delete(&parked.path("")).await.expect_problem(503, "unavailable");
         assert!(refused.text().contains("it is damaged"), "{damage}");

@@ -13,7 +13,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{harness::sign, topology::Topology};
+use super::{harness::sign, metrics::Metrics, topology::Topology};
 
 /// The product, with a data directory of its own.
 pub(crate) struct Service {
@@ -147,6 +147,12 @@ impl Process {
     /// Where it is reached.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// What it measures of itself.
+    pub(crate) async fn metrics(&self) -> Metrics {
+        let answer = reqwest::get(format!("{}/metrics", self.metrics_url())).await.unwrap();
+        Metrics(answer.text().await.unwrap())
     }
 
     /// Where its metrics are.

@@ -11,6 +11,7 @@ mod description;
 mod fold;
 mod harness;
 mod log;
+mod metrics;
 mod never_304;
 mod positions;
 mod principals;

@@ -105,13 +105,9 @@ fn option<'a>(service: &'a Service, name: &str) -> Option<&'a str> {
 /// Whether a projector publishes, and has come to a position.
 async fn is_published(topology: &Topology, position: u64) -> bool {
     for process in topology.projecting() {
-        let metrics = reqwest::get(format!("{}/metrics", process.metrics_url())).await.unwrap().text().await.unwrap();
-        let value = |name: &str| {
-            let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("integrations_{name} ")));
-            line.and_then(|value| value.parse::<u64>().ok())
-        };
-        let reached = value("log_position").zip(value("kafka_lag")).map(|(head, lag)| head - lag);
-        if value("kafka_publishing") == Some(1) && reached >= Some(position) {
+        let metrics = process.metrics().await;
+        let reached = metrics.value("log_position").zip(metrics.value("kafka_lag")).map(|(head, lag)| head - lag);
+        if metrics.value("kafka_publishing") == Some(1) && reached >= Some(position) {
             return true;
         }
     }

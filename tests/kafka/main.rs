@@ -12,6 +12,8 @@ mod consumer;
 mod generators;
 mod load;
 mod log;
+#[path = "../it/metrics.rs"]
+mod metrics;
 mod process;
 mod publisher;
 #[path = "../it/never_304/random.rs"]

@@ -10,6 +10,8 @@ use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use servers::free_port;
 
+use super::metrics::Metrics;
+
 /// A guard against waiting for ever.
 const WAIT_MAX: Duration = Duration::from_secs(120);
 /// How long an answer may take, also of a process that is stopped meanwhile.
@@ -46,15 +48,7 @@ impl Api {
     }
 }
 
-/// What a process measures of itself, at one moment; empty while it is not there.
-pub(crate) struct Metrics(String);
-
 impl Metrics {
-    pub(crate) fn value(&self, name: &str) -> Option<u64> {
-        let line = self.0.lines().find(|line| line.starts_with(&format!("integrations_{name} ")))?;
-        line.rsplit(' ').next()?.parse().ok()
-    }
-
     pub(crate) fn is(&self, name: &str) -> bool {
         self.value(name) == Some(1)
     }

@@ -7,13 +7,15 @@ use super::{
     identity::{Reply, encode},
     set, write,
 };
-use crate::process::{eventually, with_token};
+use crate::{
+    metrics::Metrics,
+    process::{eventually, with_token},
+};
 
 /// The metric of fetches with this outcome.
 async fn fetches(service: &Service, outcome: &str) -> u64 {
-    let text = with_token(&service.url, "").get("/metrics").await.text();
-    let name = format!("integrations_token_key_fetches_total{{outcome=\"{outcome}\"}} ");
-    text.lines().find_map(|line| line.strip_prefix(&name)).map_or(0, |count| count.parse().unwrap())
+    let metrics = Metrics(with_token(&service.url, "").get("/metrics").await.text());
+    metrics.value(&format!("token_key_fetches_total{{outcome=\"{outcome}\"}}")).unwrap_or(0)
 }
 
 #[tokio::test]

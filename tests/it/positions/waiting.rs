@@ -6,12 +6,12 @@ use super::*;
 use crate::{process::eventually, topology::IS_EMBEDDED};
 
 /// Asks for a number that is measured until it is `expected`.
-async fn until_measured(server: &Server, metric: &str, expected: usize) {
+async fn until_measured(server: &Server, metric: &str, expected: u64) {
     eventually(metric, async || server.measured(metric).await == expected).await;
 }
 
-const WAITING: &str = "integrations_requests_waiting";
-const IN_FLIGHT: &str = "integrations_requests_in_flight";
+const WAITING: &str = "requests_waiting";
+const IN_FLIGHT: &str = "requests_in_flight";
 
 /// Reads on their way.
 #[derive(Default)]
@@ -39,7 +39,7 @@ async fn a_read_waits_until_what_it_asks_for_is_there() {
     for path in paths(&created) {
         reads.wait(&alice, &path, &behind(&created.position, 1));
     }
-    until_measured(&server, WAITING, paths(&created).len()).await;
+    until_measured(&server, WAITING, paths(&created).len() as u64).await;
     let updated = alice.put(&created.path(""), json!({ "name": "Other" })).await.expect(200);
     for answer in reads.found().await {
         assert_eq!(answer.header("integration-position"), updated.header("integration-position"));

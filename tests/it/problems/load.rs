@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::harness::{Client, Request, Server};
+use super::super::{
+    harness::{Client, Request, Server},
+    process::eventually,
+};
 use super::{NOT_YET_VISIBLE, TOO_MANY_REQUESTS, check, check_status, raw::Raw};
 
 /// Begins a request whose body does not come: it is in flight until the rest is sent.
@@ -16,16 +19,8 @@ fn begin(server: &Server, client: &Client) -> Raw {
 }
 
 /// Waits until a metric has a value.
-async fn until(server: &Server, metric: &str, value: u32) {
-    let (deadline, line) = (Instant::now() + Duration::from_secs(10), format!("{metric} {value}"));
-    while Instant::now() < deadline {
-        let metrics = server.anonymous().get("/metrics").await.expect(200).text();
-        if metrics.lines().any(|one| one.ends_with(&line)) {
-            return;
-        }
-        tokio::task::yield_now().await;
-    }
-    panic!("{line} is never shown");
+async fn until(server: &Server, metric: &str, value: u64) {
+    eventually(metric, async || server.measured(metric).await == value).await;
 }
 
 #[tokio::test]

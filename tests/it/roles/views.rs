@@ -48,11 +48,8 @@ async fn forget_views(server: &Server) {
 }
 
 /// The value of a metric of the working projector.
-async fn metric(server: &Server, line: &str) -> Option<u64> {
-    let url = server.topology().projectors[0].url();
-    let text = Client { url, metrics: None, ..server.anonymous() }.get("/metrics").await.expect(200).text();
-    let found = text.lines().find_map(|told| told.strip_prefix(line))?;
-    Some(found.trim().parse().unwrap())
+async fn metric(server: &Server, name: &str) -> Option<u64> {
+    server.topology().projectors[0].metrics().await.value(name)
 }
 
 #[tokio::test]
@@ -66,9 +63,9 @@ async fn each_view_is_listed_measured_rebuilt_and_pruned_by_itself() {
     assert!(is_done && table.contains("\nintegrations ") && table.contains(&format!("\n{ACCESS} ")), "{table}");
     let position = u64::from_str_radix(&created.position, 16).unwrap();
     for view in ["integrations", ACCESS] {
-        let line = format!("integrations_view_checkpoint{{view=\"{view}\"}}");
+        let line = format!("view_checkpoint{{view=\"{view}\"}}");
         assert_eq!(metric(&server, &line).await, Some(position), "{view}");
-        let line = format!("integrations_view_parked_streams{{view=\"{view}\"}}");
+        let line = format!("view_parked_streams{{view=\"{view}\"}}");
         assert_eq!(metric(&server, &line).await, Some(0), "{view}");
     }
     let (is_done, out, err) = views(&server, &["rebuild", ACCESS]).await;
@@ -132,7 +129,7 @@ async fn parked_streams_are_tried_again_by_the_projector_that_runs() {
     forget_views(&server).await;
     server.restart().await;
     assert_eq!(server.admin().get_at(OF_BOB, &last).await.expect(200).json()["total"], 0);
-    let parked = |view: &str| format!("integrations_view_parked_streams{{view=\"{view}\"}}");
+    let parked = |view: &str| format!("view_parked_streams{{view=\"{view}\"}}");
     assert_eq!(metric(&server, &parked(ACCESS)).await, Some(2));
     let stream = |created: &Created| format!("integration-acme:{}", created.id);
     let both = |view: &str, what: [&str; 2]| {

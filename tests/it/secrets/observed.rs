@@ -109,8 +109,8 @@ async fn a_request_that_waits_is_counted_as_waiting_and_not_as_in_flight() {
     let bob = server.bob();
     let request = bob.request("GET", "/api/integrations").header("integration-position", "00000000000f4240");
     let waiting: JoinSet<_> = [request.header("prefer", "wait=30").send()].into_iter().collect();
-    eventually("it waits", async || server.measured("integrations_requests_waiting").await == 1).await;
-    assert_eq!(server.measured("integrations_requests_in_flight").await, 0);
+    eventually("it waits", async || server.measured("requests_waiting").await == 1).await;
+    assert_eq!(server.measured("requests_in_flight").await, 0);
     drop(waiting);
 }
 
