@@ -215,7 +215,7 @@ pub(crate) struct Client {
     pub(crate) url: String,
     /// Where metrics are asked for, when that is elsewhere.
     pub(crate) metrics: Option<String>,
-    /// Who else answers reads: a position that is waited for is waited for at each of them.
+    /// Those that answer reads, when they are several: a position that is waited for is waited for at each of them.
     pub(crate) nodes: Vec<String>,
     pub(crate) token: Option<String>,
     pub(crate) http: reqwest::Client,
@@ -224,7 +224,10 @@ pub(crate) struct Client {
 impl Client {
     /// One without a token.
     pub(crate) fn of(topology: &Topology) -> Self {
-        let (metrics, nodes) = (Some(topology.metrics_url()), topology.nodes());
+        let querying = topology.querying();
+        let metrics = querying.first().map(|process| process.metrics_url());
+        // The only one is the one that is asked.
+        let nodes = querying.iter().filter(|_| querying.len() > 1).map(|process| process.url()).collect();
         Self { url: topology.url(), metrics, nodes, token: None, http: http() }
     }
 
@@ -341,7 +344,8 @@ impl Request {
         if self.headers.contains_key("integration-position") && matches!(status, 200 | 304) {
             for node in &self.client.nodes {
                 let there = self.client.http.get(format!("{node}{}", self.path)).headers(self.headers.clone());
-                there.send().await?;
+                let status = there.send().await?.status().as_u16();
+                assert!(matches!(status, 200 | 304), "{}: {status} at {node}", self.path);
             }
         }
         Ok(answer)

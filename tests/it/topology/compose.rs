@@ -123,19 +123,9 @@ impl Topology {
         vec!["--event-store".to_owned(), self.log.url()]
     }
 
-    /// Who answers reads.
-    pub(crate) fn nodes(&self) -> Vec<String> {
-        self.querying().map(Process::url).to_vec()
-    }
-
     /// Where they are reached.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.proxy.address)
-    }
-
-    /// Where the metrics of the process are that answers reads.
-    pub(crate) fn metrics_url(&self) -> String {
-        self.services["query-1"].metrics_url()
     }
 
     /// Those that take commands.

@@ -34,16 +34,6 @@ impl Topology {
         self.service.url()
     }
 
-    /// Where its metrics are.
-    pub(crate) fn metrics_url(&self) -> String {
-        self.service.metrics_url()
-    }
-
-    /// Who else answers reads.
-    pub(crate) fn nodes(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// The one that answers reads.
     pub(crate) fn querying(&self) -> [&Process; 1] {
         [&self.service]

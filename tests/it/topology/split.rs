@@ -99,16 +99,6 @@ impl Topology {
         log::rows(data_dir)
     }
 
-    /// Where the metrics of the process are that answers reads.
-    pub(crate) fn metrics_url(&self) -> String {
-        self.query.metrics_url()
-    }
-
-    /// Who else answers reads.
-    pub(crate) fn nodes(&self) -> Vec<String> {
-        Vec::new()
-    }
-
     /// The one that answers reads.
     pub(crate) fn querying(&self) -> [&Process; 1] {
         [&self.query]
