@@ -17,6 +17,8 @@ mod log;
 mod metrics;
 mod never_304;
 mod nodes;
+#[path = "topology/options.rs"]
+mod options;
 mod positions;
 mod principals;
 mod problems;

@@ -17,8 +17,9 @@ use tokio::{
 use crate::{
     harness::{ADMIN, Answer, CREATE, Client, Request, Server},
     log,
+    options::KAFKA,
     service::Process,
-    topology::{KAFKA, PEER_ON_DISK},
+    topology::PEER_ON_DISK,
     whole::check_all,
 };
 

@@ -13,9 +13,9 @@ use crate::{
     fold::check_views,
     harness::{Client, Server},
     log,
+    options::DATABASE,
     process::eventually,
     service::{Process, binary},
-    topology::DATABASE,
     writers::Writers,
 };
 

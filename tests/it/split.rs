@@ -13,6 +13,8 @@ mod harness;
 mod log;
 mod metrics;
 mod never_304;
+#[path = "topology/options.rs"]
+mod options;
 mod positions;
 mod principals;
 mod problems;

@@ -20,10 +20,11 @@ use super::{
     fold::check_views,
     harness::{ADMIN, Client, Server},
     log,
+    options::{KAFKA, TOPICS, named},
     process::eventually,
     service::{Service, binary},
     topics_check::{Exported, check_topics},
-    topology::{KAFKA, TOPICS, Topology},
+    topology::Topology,
 };
 
 /// What kills processes and removes their files when the standard input ends: whatever becomes of the tests' own process,
@@ -93,13 +94,9 @@ pub(crate) async fn check_all(service: &Service) -> Value {
         client.get_at("/api/integrations-list", &format!("{head:016x}")).await.expect(200);
         check_views(&client, tenant, &rows).await;
     }
-    let prefix = option(service, TOPICS).unwrap_or("integrations");
-    let brokers = option(service, KAFKA).unwrap();
+    let prefix = named(&service.options, TOPICS).unwrap_or("integrations");
+    let brokers = named(&service.options, KAFKA).unwrap();
     block_in_place(|| check_topics(brokers, prefix, &exported.data, &topology.url(), &tokens))
-}
-
-fn option<'a>(service: &'a Service, name: &str) -> Option<&'a str> {
-    service.options.iter().find_map(|option| option.strip_prefix(name))
 }
 
 /// Whether a projector publishes, and has come to a position.

@@ -15,16 +15,11 @@ use servers::{haproxy::Haproxy, postgres::Postgres};
 use super::{
     deployment::{Deployment, Places, make_secrets},
     log::{Row, TOMBSTONE},
+    options::{self, DATABASE, KAFKA, TOPICS, named, without},
     service::{Process, Service},
     whole,
 };
 
-/// What begins an option that names the brokers of Kafka.
-pub(crate) const KAFKA: &str = "kafka=";
-/// What begins an option that names how topics begin.
-pub(crate) const TOPICS: &str = "topics=";
-/// What begins an option that names a database.
-pub(crate) const DATABASE: &str = "database=";
 /// An option: the log outlives the server.
 pub(crate) const PEER_ON_DISK: &str = "peer=disk";
 /// Whether one process answers everything: what each counts by itself is then what there is.
@@ -33,8 +28,6 @@ pub(crate) const IS_ONE_PROCESS: bool = false;
 pub(crate) const IS_EMBEDDED: bool = false;
 /// What begins an option that names a server for the log, in place of the protocol peer.
 const EVENT_STORE: &str = "event-store=";
-/// What is for all of it, not for those that answer requests.
-const OURS: [&str; 5] = [KAFKA, TOPICS, DATABASE, PEER_ON_DISK, EVENT_STORE];
 /// Where no Kafka is: the port of a service that nobody runs.
 const NO_KAFKA: &str = "127.0.0.1:9";
 
@@ -84,20 +77,20 @@ impl Topology {
     /// Starts every service.
     pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
         let log = match named(options, EVENT_STORE) {
-            Some(url) => Log::Server(url),
+            Some(url) => Log::Server(url.to_owned()),
             None => Log::Peer(peer(data_dir, options.iter().any(|option| option == PEER_ON_DISK))),
         };
         let places = places(data_dir, options, log.url());
-        // Options of a test are for those that answer requests.
-        let given: Vec<_> = options.iter().filter(|option| !OURS.iter().any(|name| option.starts_with(name))).collect();
+        let given = without(options, &[KAFKA, TOPICS, DATABASE, PEER_ON_DISK, EVENT_STORE]);
         let mut services = BTreeMap::new();
         for (name, service) in DEPLOYMENT.ours().filter(|(_, service)| service.command != ["serve"]) {
             let is_projector = service.command == ["projector"];
-            let given = given.iter().filter(|_| !is_projector).map(|option| option.as_str());
+            // Options of a test are for those that answer requests.
+            let given = given.iter().copied().filter(|_| !is_projector);
             let arguments: Vec<_> = service.command.iter().map(String::as_str).chain(given).collect();
             let mut environment = DEPLOYMENT.environment(service, &places);
             let prefix = named(options, TOPICS).filter(|_| is_projector);
-            environment.extend(prefix.map(|prefix| ("INTEGRATIONS_KAFKA_TOPIC_PREFIX".to_owned(), prefix)));
+            environment.extend(prefix.map(|prefix| ("INTEGRATIONS_KAFKA_TOPIC_PREFIX".to_owned(), prefix.to_owned())));
             services.insert(name.clone(), Process::start_in(&arguments, data_dir, &environment));
         }
         let addresses = |names: [&str; 2]| {
@@ -182,25 +175,17 @@ fn peer(data_dir: &Path, is_on_disk: bool) -> Arc<Peer> {
     peer
 }
 
-/// What was started on the data directory before had its views in the same database.
 fn places(data_dir: &Path, options: &[String], event_store: String) -> Places {
-    let note = data_dir.with_extension("database");
-    let database = named(options, DATABASE).or_else(|| std::fs::read_to_string(&note).ok());
-    let database = database.unwrap_or_else(|| POSTGRES.database());
-    std::fs::write(note, &database).unwrap();
+    let database = options::database(data_dir, options, &POSTGRES);
     // Where the tests find the key that signs tokens.
     std::fs::create_dir_all(data_dir).unwrap();
     std::fs::copy(SECRETS.join("jwt-key"), data_dir.join("jwt.key")).unwrap();
     Places {
         event_store,
         database: database.split_once('@').unwrap().1.to_owned(),
-        kafka: named(options, KAFKA).unwrap_or_else(|| NO_KAFKA.to_owned()),
+        kafka: named(options, KAFKA).unwrap_or(NO_KAFKA).to_owned(),
         secrets: SECRETS.clone(),
     }
-}
-
-fn named(options: &[String], name: &str) -> Option<String> {
-    options.iter().find_map(|option| option.strip_prefix(name).map(str::to_owned))
 }
 
 fn row(event: &Event) -> Row {

@@ -2,7 +2,6 @@
 //! front; Kafka where the options name it.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock},
 };
@@ -11,16 +10,10 @@ use servers::{haproxy::Haproxy, postgres::Postgres};
 
 use super::{
     log::{self, Row},
+    options::{self, DATABASE, KAFKA, TOPICS, named, without},
     service::{Process, Service},
     whole,
 };
-
-/// What begins an option that names the brokers of Kafka.
-pub(crate) const KAFKA: &str = "kafka=";
-/// What begins an option that names how topics begin.
-pub(crate) const TOPICS: &str = "topics=";
-/// What begins an option that names a database.
-pub(crate) const DATABASE: &str = "database=";
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
 
@@ -48,19 +41,12 @@ pub(crate) struct Topology {
 }
 
 impl Topology {
-    /// Starts every role. What was started on the data directory before had its views in the same database; a test that
-    /// has a database of its own names it.
+    /// Starts every role.
     pub(crate) fn start(data_dir: &Path, options: &[String]) -> Self {
-        let named = options.iter().find_map(|option| option.strip_prefix(DATABASE).map(str::to_owned));
-        let note = data_dir.with_extension("database");
-        let database = named.or_else(|| fs::read_to_string(&note).ok()).unwrap_or_else(|| POSTGRES.database());
-        fs::write(note, &database).unwrap();
-        // The proxy tells the client's address.
-        let proxy = ["--trusted-proxy", "127.0.0.1"];
-        let is_ours = |option: &&str| [KAFKA, TOPICS, DATABASE].iter().any(|name| option.starts_with(name));
-        let given = options.iter().map(String::as_str).filter(|option| !is_ours(option));
+        let database = options::database(data_dir, options, &POSTGRES);
         let mut projecting = feed(options);
-        let options: Vec<_> = given.chain(proxy).collect();
+        // The proxy tells the client's address.
+        let options = [&without(options, &[KAFKA, TOPICS, DATABASE])[..], &["--trusted-proxy", "127.0.0.1"]].concat();
         let command = Process::start(&[&["command"][..], &options].concat(), data_dir);
         let query = Process::start(&[&["query", "--views", &database][..], &options].concat(), data_dir);
         let proxy = Haproxy::start([command.address; 2], [query.address; 2]);
@@ -133,11 +119,9 @@ impl Topology {
 
 /// The options of the feed.
 fn feed(options: &[String]) -> Vec<String> {
-    let options = options.iter().filter_map(|option| {
-        let brokers = option.strip_prefix(KAFKA).map(|brokers| format!("--kafka={brokers}"));
-        brokers.or_else(|| option.strip_prefix(TOPICS).map(|prefix| format!("--kafka-topic-prefix={prefix}")))
-    });
-    options.collect()
+    let brokers = named(options, KAFKA).map(|brokers| format!("--kafka={brokers}"));
+    let topics = named(options, TOPICS).map(|prefix| format!("--kafka-topic-prefix={prefix}"));
+    brokers.into_iter().chain(topics).collect()
 }
 
 /// Of the options those that say where spans are collected.
