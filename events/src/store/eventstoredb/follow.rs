@@ -18,7 +18,6 @@ use super::{
 };
 use crate::{
     backoff::Backoff,
-    envelope::RecordedEvent,
     ids::Position,
     store::{Error, Message, Subscription},
     stream::Kind,
@@ -31,19 +30,11 @@ const AHEAD_MAX: usize = 1_000;
 /// The longest pause between two tries to follow.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
-/// What the task tells.
-#[derive(Debug)]
-enum Told {
-    Read(Box<Read>),
-    Checkpoint(Position),
-    CaughtUp,
-}
-
 /// A follower of the log.
 #[derive(Debug)]
 pub(super) struct Following {
-    told: mpsc::Receiver<Told>,
-    ahead: VecDeque<Told>,
+    told: mpsc::Receiver<Message>,
+    ahead: VecDeque<Message>,
     _task: JoinSet<()>,
 }
 
@@ -62,14 +53,17 @@ impl Following {
         Self { told, ahead: VecDeque::new(), _task: tasks }
     }
 
-    /// Events, and behind them how far that is; of which there is one at least.
-    fn batch(&mut self, events: Vec<RecordedEvent>, passed: Option<Position>) -> Message {
-        match passed {
-            Some(position) if events.is_empty() => Message::Checkpoint(position),
-            _ => {
-                passed.into_iter().for_each(|position| self.ahead.push_front(Told::Checkpoint(position)));
-                Message::Events(events)
-            }
+    /// Puts a message behind those ahead. A server whose subscriber is behind tells a checkpoint after each event:
+    /// whatever comes later says more, and a batch that ended at each of them would keep him behind for good.
+    fn add(&mut self, message: Message) {
+        if let (Some(Message::Checkpoint(_)), Message::Events(_) | Message::Checkpoint(_)) =
+            (self.ahead.back(), &message)
+        {
+            self.ahead.pop_back();
+        }
+        match (self.ahead.back_mut(), message) {
+            (Some(Message::Events(events)), Message::Events(more)) => events.extend(more),
+            (_, message) => self.ahead.push_back(message),
         }
     }
 }
@@ -79,35 +73,10 @@ impl Subscription for Following {
     async fn next(&mut self) -> Result<Message, Error> {
         if self.ahead.is_empty() {
             let mut came = Vec::new();
-            if self.told.recv_many(&mut came, AHEAD_MAX).await == 0 {
-                return Err(Error::Unavailable("the event store is closed".into()));
-            }
-            self.ahead.extend(came);
+            self.told.recv_many(&mut came, AHEAD_MAX).await;
+            came.into_iter().for_each(|message| self.add(message));
         }
-        // A server that is behind tells a checkpoint after each event. Whatever comes later says more, and a batch that ended
-        // at each of them would keep whoever follows behind for good.
-        let (mut events, mut passed) = (Vec::new(), None);
-        loop {
-            match self.ahead.pop_front() {
-                Some(Told::Read(read)) => match *read {
-                    Ok(event) => {
-                        events.push(event);
-                        passed = None;
-                    }
-                    Err(damaged) if events.is_empty() && passed.is_none() => return Ok(Message::Damaged(damaged)),
-                    Err(damaged) => {
-                        self.ahead.push_front(Told::Read(Box::new(Err(damaged))));
-                        return Ok(self.batch(events, passed));
-                    }
-                },
-                Some(Told::Checkpoint(position)) => passed = Some(position),
-                Some(Told::CaughtUp) | None if events.is_empty() && passed.is_none() => return Ok(Message::CaughtUp),
-                other => {
-                    other.into_iter().for_each(|told| self.ahead.push_front(told));
-                    return Ok(self.batch(events, passed));
-                }
-            }
-        }
+        self.ahead.pop_front().ok_or_else(|| Error::Unavailable("the event store is closed".into()))
     }
 }
 
@@ -118,7 +87,7 @@ struct Task {
     /// Everything up to here was told.
     position: Position,
     has_caught_up: bool,
-    sender: mpsc::Sender<Told>,
+    sender: mpsc::Sender<Message>,
 }
 
 /// Why following ended.
@@ -201,7 +170,7 @@ impl Task {
         }
         if !self.has_caught_up {
             self.has_caught_up = true;
-            self.send(Told::CaughtUp).await?;
+            self.send(Message::CaughtUp).await?;
         }
         Ok(())
     }
@@ -216,7 +185,7 @@ impl Task {
     async fn tell(&mut self, read: Read) -> Result<(), Ended> {
         let position = position_of_read(&read);
         if position > self.position {
-            self.send(Told::Read(Box::new(read))).await?;
+            self.send(read.map_or_else(Message::Damaged, |event| Message::Events(vec![event]))).await?;
             self.position = position;
             self.supervisor.reach(position);
         }
@@ -225,14 +194,14 @@ impl Task {
 
     async fn pass(&mut self, position: Position) -> Result<(), Ended> {
         if position > self.position {
-            self.send(Told::Checkpoint(position)).await?;
+            self.send(Message::Checkpoint(position)).await?;
             self.position = position;
         }
         Ok(())
     }
 
-    async fn send(&self, told: Told) -> Result<(), Ended> {
-        self.sender.send(told).await.map_err(|_| Ended::Unheard)
+    async fn send(&self, message: Message) -> Result<(), Ended> {
+        self.sender.send(message).await.map_err(|_| Ended::Unheard)
     }
 }
 
@@ -276,8 +245,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        envelope::Digest,
+        envelope::{Digest, RecordedEvent},
         ids::{EventId, Revision},
+        store::Damaged,
         stream::StreamName,
         time::Timestamp,
     };
@@ -296,19 +266,19 @@ mod tests {
         }
     }
 
-    fn read(position: u64) -> Told {
-        Told::Read(Box::new(Ok(event(position))))
+    fn events<const N: usize>(positions: [u64; N]) -> Message {
+        Message::Events(positions.map(event).to_vec())
     }
 
-    fn passed(position: u64) -> Told {
-        Told::Checkpoint(Position::new(position))
+    fn passed(position: u64) -> Message {
+        Message::Checkpoint(Position::new(position))
     }
 
-    /// What whoever follows is given of it.
-    async fn given(told: Vec<Told>) -> Vec<Message> {
+    /// What whoever follows is given of what is told.
+    async fn given(told: Vec<Message>) -> Vec<Message> {
         let (sender, receiver) = mpsc::channel(told.len());
-        for one in told {
-            sender.send(one).await.unwrap();
+        for message in told {
+            sender.send(message).await.unwrap();
         }
         drop(sender);
         let mut following = Following { told: receiver, ahead: VecDeque::new(), _task: JoinSet::new() };
@@ -321,17 +291,20 @@ mod tests {
 
     #[tokio::test]
     async fn checkpoints_between_events_part_no_batch() {
-        let given =
-            given(vec![read(1), passed(2), read(3), passed(4), passed(6), read(7), passed(8), passed(10)]).await;
-        let expected = [Message::Events(vec![event(1), event(3), event(7)]), Message::Checkpoint(Position::new(10))];
-        assert_eq!(given, expected);
+        let told = [events([1]), passed(2), events([3]), passed(4), passed(6), events([7]), passed(8), passed(10)];
+        assert_eq!(given(told.to_vec()).await, [events([1, 3, 7]), passed(10)]);
     }
 
     #[tokio::test]
-    async fn what_comes_before_the_end_of_the_past_is_given_before_it_is_told() {
-        let given = given(vec![passed(2), passed(4), Told::CaughtUp, read(5), passed(6), read(7)]).await;
-        let expected =
-            [Message::Checkpoint(Position::new(4)), Message::CaughtUp, Message::Events(vec![event(5), event(7)])];
-        assert_eq!(given, expected);
+    async fn whatever_is_no_event_keeps_its_place() {
+        let damaged = Message::Damaged(Damaged {
+            position: Position::new(9),
+            stream: StreamName::janitor_checkpoint(),
+            revision: Revision::FIRST,
+            cause: "c".to_owned(),
+        });
+        let told = [passed(2), passed(4), Message::CaughtUp, events([5]), passed(6), events([7]), damaged, passed(10)];
+        let expected = [told[1].clone(), told[2].clone(), events([5, 7]), told[6].clone(), told[7].clone()];
+        assert_eq!(given(told.to_vec()).await, expected);
     }
 }
