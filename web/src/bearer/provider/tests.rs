@@ -14,6 +14,11 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 
+/// Lets the paused clock go on, and everybody do what is due meanwhile. It takes no time.
+async fn time_passes(duration: Duration) {
+    sleep(duration).await;
+}
+
 /// A source whose answers the test gives.
 #[derive(Debug, Default)]
 struct Answers {
@@ -42,7 +47,7 @@ impl KeySource for Scripted {
     async fn fetch(&self) -> Result<Vec<u8>, FetchError> {
         self.0.asked.lock().unwrap().push(Instant::now());
         let takes = *self.0.takes.lock().unwrap();
-        sleep(takes).await;
+        time_passes(takes).await;
         let mut next = self.0.next.lock().unwrap();
         let answer = if next.len() > 1 { next.pop_front().unwrap() } else { next.front().cloned().unwrap() };
         answer.ok_or(FetchError::Status(StatusCode::BAD_GATEWAY))
@@ -64,7 +69,7 @@ async fn running(first: Vec<Option<Vec<u8>>>) -> (Arc<Provider>, Arc<Answers>, A
     let provider = Provider::new(source, parties, Arc::clone(&readiness), Arc::default());
     let runner = Arc::clone(&provider);
     TaskTracker::new().spawn(async move { runner.run(CancellationToken::new()).await });
-    sleep(Duration::from_millis(1)).await;
+    time_passes(Duration::from_millis(1)).await;
     (provider, answers, readiness)
 }
 
@@ -98,10 +103,10 @@ async fn an_unknown_kid_fetches_at_most_every_thirty_seconds() {
         assert_eq!(ask(&provider, kid).await, Duration::ZERO, "the answer comes at once");
     }
     assert_eq!(answers.count(), 2);
-    sleep(Duration::from_secs(29)).await;
+    time_passes(Duration::from_secs(29)).await;
     ask(&provider, "c").await;
     assert_eq!(answers.count(), 2);
-    sleep(Duration::from_secs(2)).await;
+    time_passes(Duration::from_secs(2)).await;
     ask(&provider, "c").await;
     assert_eq!(answers.count(), 3);
 }
@@ -133,7 +138,7 @@ async fn a_fetch_goes_on_when_the_request_that_asked_for_it_has_gone() {
     *answers.takes.lock().unwrap() = Duration::from_secs(2);
     let asked = timeout(Duration::from_secs(1), ask(&provider, "b")).await;
     assert!(asked.is_err());
-    sleep(Duration::from_secs(2)).await;
+    time_passes(Duration::from_secs(2)).await;
     assert!(knows(&provider, "b"));
     assert_eq!(answers.count(), 2);
 }
@@ -142,9 +147,9 @@ async fn a_fetch_goes_on_when_the_request_that_asked_for_it_has_gone() {
 async fn a_withdrawn_key_ends_within_five_minutes_though_nobody_asks() {
     let (provider, answers, _) = running(vec![set(&["a", "b"])]).await;
     answers.then(set(&["b"]));
-    sleep(Duration::from_secs(299)).await;
+    time_passes(Duration::from_secs(299)).await;
     assert!(knows(&provider, "a"));
-    sleep(Duration::from_secs(2)).await;
+    time_passes(Duration::from_secs(2)).await;
     assert!(!knows(&provider, "a") && knows(&provider, "b"));
     assert_eq!(answers.count(), 2);
 }
@@ -157,7 +162,7 @@ async fn the_first_keys_are_tried_for_at_growing_intervals_up_to_five_seconds() 
     let (provider, answers, readiness) = running(first).await;
     assert!(matches!(provider.verify(&token("a")).await, Err(Refusal::NoKeys)));
     assert!(readiness.check().is_err());
-    sleep(Duration::from_secs(60)).await;
+    time_passes(Duration::from_secs(60)).await;
     assert!(readiness.check().is_ok());
     assert_eq!(answers.count(), failures + 1);
     let asked = answers.asked.lock().unwrap().clone();
@@ -172,13 +177,13 @@ async fn the_last_good_set_stays_and_an_unchanged_one_is_no_new_generation() {
     let useless = Some(br#"{"keys":[]}"#.to_vec());
     for answer in [set(&["a"]), None, Some(b"<html>".to_vec()), useless] {
         answers.then(answer);
-        sleep(REFRESH_EVERY).await;
+        time_passes(REFRESH_EVERY).await;
         assert_eq!(provider.generation(), Some(0));
         assert!(knows(&provider, "a"));
     }
     assert!(readiness.check().is_ok());
     answers.then(set(&["a", "b"]));
-    sleep(REFRESH_EVERY).await;
+    time_passes(REFRESH_EVERY).await;
     assert_eq!(provider.generation(), Some(1));
 }
 
