@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::log::Row;
-use crate::harness::Client;
+use crate::harness::{Client, encoded};
 
 /// An integration as its rows tell it.
 #[derive(Debug, Clone)]
@@ -227,9 +227,7 @@ async fn check_access(admin: &Client, there: &BTreeMap<String, Folded>, rows: &[
     let others = sorted.iter().flat_map(|folded| folded.shares.keys().map(String::as_str)).chain(["nobody"]);
     for principal in owners.chain(others).collect::<BTreeSet<_>>() {
         let expected: Vec<_> = sorted.iter().filter_map(|folded| folded.reached_by(principal)).collect();
-        // Whatever stands in a name.
-        let name: String = principal.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        let path = format!("/api/principals/{name}/integrations");
+        let path = format!("/api/principals/{}/integrations", encoded(principal));
         let mut items = Vec::new();
         for start in (0..=expected.len()).step_by(500) {
             let page = admin.get_at(&format!("{path}?limit=500&start={start}"), &format!("{last:016x}")).await;

@@ -195,6 +195,11 @@ pub(crate) fn now_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
+/// A text with every byte of it encoded as in a path.
+pub(crate) fn encoded(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 /// A number that processes measure of themselves, of all of them together.
 pub(crate) async fn sum(processes: &[&Process], metric: &str) -> u64 {
     let mut sum = 0;

@@ -2,11 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{ADMIN, AUDIT, Answer, CREATE, Client, Created, Server};
+use super::harness::{ADMIN, AUDIT, Answer, CREATE, Client, Created, Server, encoded};
 
 fn path(principal: &str) -> String {
-    let encoded = principal.bytes().fold(String::new(), |path, byte| format!("{path}%{byte:02X}"));
-    format!("/api/principals/{encoded}/integrations")
+    format!("/api/principals/{}/integrations", encoded(principal))
 }
 
 /// The names of the items with the level of each.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::harness::{ADMIN, AUDIT, CREATE, Client, Created, Server};
+use super::super::harness::{ADMIN, AUDIT, CREATE, Client, Created, Server, encoded};
 
 async fn shared(server: &Server, shares: &[(&str, u8)]) -> Created {
     let alice = server.alice();
@@ -17,7 +17,7 @@ async fn shared(server: &Server, shares: &[(&str, u8)]) -> Created {
 
 /// The path of a share, with every byte encoded that may be.
 fn share_of(principal: &str) -> String {
-    principal.bytes().fold("/shares/".to_owned(), |path, byte| format!("{path}%{byte:02X}"))
+    format!("/shares/{}", encoded(principal))
 }
 
 async fn level(client: &Client, created: &Created) -> Option<u64> {
