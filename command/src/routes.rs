@@ -74,7 +74,7 @@ async fn create(State(handler): Commands, mut incoming: Incoming) -> Result<Resp
         return Err(Error::from(Rejection::NotPermitted).into());
     }
     let body = incoming.read_json().await?;
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     let asking = asking(&incoming)?;
     let key = idempotency_key(&incoming)?;
     let request = request::create(parse_json(&body)?, &caller).map_err(Problem::invalid)?;
@@ -267,7 +267,7 @@ async fn admit(handler: &Handler, incoming: &Incoming, need: Need) -> Result<Adm
 
 /// What stands in query and headers of a command on one integration.
 fn parameters(incoming: &Incoming) -> Result<(Asking, Precondition), Problem> {
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     let precondition = match IfMatch::of(&incoming.headers)? {
         IfMatch::Absent => Precondition::Nothing,
         IfMatch::Exists => Precondition::Exists,

@@ -10,8 +10,7 @@ use projector::view::access_by_principal::Access;
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use web::{
-    params::{Params, Times},
-    problem::Problem,
+    params::{Params, Query, Times},
     representation::{IntegrationItem, Link, SelfLink, integration_href},
 };
 
@@ -40,10 +39,10 @@ pub(crate) struct Page {
 
 impl Page {
     /// The page that the query asks for.
-    pub(crate) fn of(params: &Params) -> Result<Self, Problem> {
-        let start = params.number("start", 0..=usize::MAX)?.unwrap_or(0);
-        let limit = params.number("limit", 1..=limits::PAGE_LIMIT_MAX)?.unwrap_or(limits::PAGE_LIMIT_DEFAULT);
-        Ok(Self { start, limit })
+    pub(crate) fn of(params: &mut Params) -> Self {
+        let start = params.number("start", 0..=usize::MAX).unwrap_or(0);
+        let limit = params.number("limit", 1..=limits::PAGE_LIMIT_MAX).unwrap_or(limits::PAGE_LIMIT_DEFAULT);
+        Self { start, limit }
     }
 }
 
@@ -70,13 +69,13 @@ impl PageLinks {
     }
 
     /// The links of a page of `total` items.
-    pub(crate) fn of(path: &str, params: &Params, page: Page, total: usize) -> Self {
-        let at = |start: usize| Link::to(format!("{path}{}", params.query_string(&[("start", start.to_string())])));
+    pub(crate) fn of(path: &str, query: &Query, page: Page, total: usize) -> Self {
+        let at = |start: usize| Link::to(format!("{path}{}", query.string(&[("start", start.to_string())])));
         let last = total.saturating_sub(1) / page.limit * page.limit;
         let has_before = page.start > 0;
         let has_after = page.start.saturating_add(page.limit) < total;
         Self {
-            this: Link::to(format!("{path}{}", params.query_string(&[]))),
+            this: Link::to(format!("{path}{}", query.string(&[]))),
             first: has_before.then(|| at(0)),
             prev: has_before.then(|| at(page.start.saturating_sub(page.limit).min(last))),
             next: has_after.then(|| at(page.start + page.limit)),

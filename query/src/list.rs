@@ -17,10 +17,7 @@ use projector::{
         },
     },
 };
-use web::{
-    params::{Params, Times},
-    problem::Problem,
-};
+use web::params::{Params, Times};
 
 use crate::search::{Rank, Search};
 
@@ -64,10 +61,8 @@ const BY_NAME: Sort = Sort { key: SortKey::Name, way: Way::Ascending };
 
 impl Sort {
     /// The order that the query asks for.
-    pub(crate) fn of(params: &Params) -> Result<Option<Self>, Problem> {
-        let Some(text) = params.one("sort") else {
-            return Ok(None);
-        };
+    pub(crate) fn of(params: &mut Params) -> Option<Self> {
+        let text = params.one("sort")?;
         let (way, name) = text.strip_prefix('-').map_or((Way::Ascending, text), |name| (Way::Descending, name));
         let key = match name {
             "name" => SortKey::Name,
@@ -76,10 +71,11 @@ impl Sort {
             "type" => SortKey::Type,
             _ => {
                 let rule = "must be name, createdAt, updatedAt or type, with - before it for descending";
-                return Err(Problem::parameter("query:sort", rule));
+                params.refuse("sort", rule);
+                return None;
             }
         };
-        Ok(Some(Self { key, way }))
+        Some(Self { key, way })
     }
 
     /// Whether it is how visible sets are sorted anyway.
@@ -123,17 +119,21 @@ pub(crate) struct Filter {
 
 impl Filter {
     /// What the query asks for.
-    pub(crate) fn of(params: &Params) -> Result<Self, Problem> {
-        let search = params.one("q").map(Search::parse).transpose();
+    pub(crate) fn of(params: &mut Params) -> Self {
+        let search = params.one("q").map(Search::parse).transpose().unwrap_or_else(|error| {
+            params.refuse("q", error.to_string());
+            None
+        });
+        let supports_upload = params.boolean("supportsUpload");
         let many = |name: &str| params.many(name).map(str::to_owned).collect();
-        Ok(Self {
-            search: search.map_err(|error| Problem::parameter("query:q", error.to_string()))?,
-            supports_upload: params.boolean("supportsUpload")?,
+        Self {
+            search,
+            supports_upload,
             types: many("type"),
             categories: many("category"),
             tags: many("tag"),
             owners: many("ownerId"),
-        })
+        }
     }
 
     /// The integrations among `visible`, which are sorted by name, that it lets through: in the order asked for, else by

@@ -129,16 +129,17 @@ fn finish(reading: &Reading, mut response: Response) -> Response {
 async fn list(State(queries): Read, incoming: Incoming) -> Result<Response, Problem> {
     let mut reading = queries.read(&incoming).await?;
     let known: Vec<_> = FILTER_PARAMS.into_iter().chain(PAGE_PARAMS).chain([SORT_PARAM]).collect();
-    let params = incoming.query(&known)?;
-    let (page, sort, filter) = (Page::of(&params)?, Sort::of(&params)?, Filter::of(&params)?);
+    let mut params = incoming.query(&known);
+    let (page, sort, filter) = (Page::of(&mut params), Sort::of(&mut params), Filter::of(&mut params));
+    let query = params.check()?;
     reading.check()?;
-    let query = params.query_string(&[]);
-    let shape = reading.collection("integrations", &query);
+    let canonical = query.string(&[]);
+    let shape = reading.collection("integrations", &canonical);
     Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: HAL }.collection(
         || {
             let visible = queries.visible(&reading);
             let found = filter.find(&visible, sort);
-            let links = PageLinks::of("/api/integrations", &params, page, found.len());
+            let links = PageLinks::of("/api/integrations", &query, page, found.len());
             to_json(&page_of(&found, page, links))
         },
     ))
@@ -153,7 +154,7 @@ async fn list(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
 )]
 async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response, Problem> {
     let mut reading = queries.read(&incoming).await?;
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     reading.check()?;
     let shape = reading.collection("integrations-list", "");
     Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }
@@ -172,16 +173,17 @@ async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response,
 async fn library(State(queries): Read, incoming: Incoming) -> Result<Response, Problem> {
     let library = LibraryId::parse(incoming.path("libraryId")).map_err(|_| Problem::not_found())?;
     let mut reading = queries.read(&incoming).await?;
-    let params = incoming.query(&[PAGE_PARAMS[0], PAGE_PARAMS[1], SORT_PARAM])?;
-    let (page, sort) = (Page::of(&params)?, Sort::of(&params)?);
+    let mut params = incoming.query(&[PAGE_PARAMS[0], PAGE_PARAMS[1], SORT_PARAM]);
+    let (page, sort) = (Page::of(&mut params), Sort::of(&mut params));
+    let query = params.check()?;
     reading.check()?;
-    let (query, resource) = (params.query_string(&[]), format!("library/{library}"));
-    let shape = reading.collection(&resource, &query);
+    let (canonical, resource) = (query.string(&[]), format!("library/{library}"));
+    let shape = reading.collection(&resource, &canonical);
     Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: HAL }.collection(
         || {
             let found = list::embedded(&reading.snapshot, reading.principal(), &library, sort);
             let path = format!("/api/libraries/{}/integrations", encode_segment(library.as_str()));
-            let links = PageLinks::of(&path, &params, page, found.len());
+            let links = PageLinks::of(&path, &query, page, found.len());
             to_json(&page_of(&found, page, links))
         },
     ))
@@ -203,7 +205,7 @@ async fn detail(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     if incoming.query_names("at") {
         return Err(Problem::new(Kind::NotBuilt, "Time travel comes with a later release."));
     }
-    incoming.query(&[("at", web::params::Times::Once)])?;
+    incoming.query(&[("at", web::params::Times::Once)]).check()?;
     reading.check()?;
     let render = || to_json(&IntegrationDetail::of(&integration));
     Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape: DETAIL_SHAPE, media_type: HAL }
@@ -225,7 +227,7 @@ async fn icon(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
     let reference = incoming.reference()?;
     let mut reading = queries.read(&incoming).await?;
     let known = reading.visible(&reference)?.icon.clone();
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     reading.check()?;
     let conditional = Conditional::of(&incoming.headers);
     let found = match known.filter(|icon| conditional.has_bytes(icon.sha256)) {
@@ -284,7 +286,7 @@ async fn share(State(queries): Read, incoming: Incoming) -> Result<Response, Pro
     let integration = Arc::clone(reading.visible(&reference)?);
     let principal = PrincipalId::parse(incoming.path("principalId")).map_err(|_| Problem::not_found())?;
     let share = integration.shares.get(&principal).ok_or_else(Problem::not_found)?;
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     reading.check()?;
     let resource = format!("share/{principal}");
     let shape = Shape { resource: &resource, version: FOLD_VERSION, query: "", audience: None };
@@ -347,7 +349,7 @@ async fn access(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     let mut reading = queries.read(&incoming).await?;
     let level: Option<Level> = reading.visible(&reference)?.level_of(reading.principal());
     let level = level.ok_or_else(Problem::not_found)?;
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     reading.check()?;
     let shape = Shape { resource: "access", version: FOLD_VERSION, query: "", audience: None };
     let body = to_json(&Access { level: level.into() });
@@ -360,7 +362,7 @@ async fn access(State(queries): Read, incoming: Incoming) -> Result<Response, Pr
     responses((status = 200, description = "All drivers", body = DriverCollection<'static>, content_type = "application/hal+json"))
 )]
 async fn drivers(incoming: Incoming) -> Result<Response, Problem> {
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     let items: Vec<_> = Catalogue::built_in().iter().map(DriverItem::of).collect();
     let (links, total) = (PageLinks::unpaged("/api/integration-drivers"), items.len());
     let body = to_json(&DriverCollection::new(links, items, 0, total));
@@ -395,7 +397,7 @@ struct Me<'a> {
     responses((status = 200, description = "The caller", body = Me<'static>, content_type = "application/json"))
 )]
 async fn me(incoming: Incoming) -> Result<Response, Problem> {
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     let caller = incoming.caller()?;
     let claims = &caller.claims;
     let body = to_json(&Me {
@@ -421,7 +423,7 @@ async fn show(
     let reference = incoming.reference()?;
     let mut reading = queries.read(incoming).await?;
     let integration = Arc::clone(reading.visible(&reference)?);
-    incoming.query(&[])?;
+    incoming.expect_no_query()?;
     reading.check()?;
     let shape = Shape { resource, version: FOLD_VERSION, query: "", audience: None };
     let render = || render(&integration);

@@ -128,12 +128,17 @@ impl Incoming {
         IntegrationRef::parse(self.path("id")).map_err(|_| Problem::not_found())
     }
 
-    /// The query, if each parameter is one of `known`.
+    /// The query's parameters, of which each should be one of `known`.
+    pub fn query(&self, known: &[(&'static str, Times)]) -> Params {
+        self.query.params(known)
+    }
+
+    /// Checks that the query gives no parameter, for routes that have none.
     ///
     /// # Errors
-    /// 400; see [`RawQuery::parse`].
-    pub fn query(&self, known: &[(&'static str, Times)]) -> Result<Params, Problem> {
-        self.query.parse(known)
+    /// 400 with each, at `query:NAME`.
+    pub fn expect_no_query(&self) -> Result<(), Problem> {
+        self.query(&[]).check().map(drop)
     }
 
     /// Whether the query gives a parameter a value.

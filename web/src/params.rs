@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use crate::problem::Problem;
+use crate::problem::{Fault, Problem};
 
 /// What a query component keeps unencoded (RFC 3986 §2.3).
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -50,27 +50,25 @@ impl RawQuery {
         self.pairs().flatten().any(|(given, value)| given == name && !value.is_empty())
     }
 
-    /// The parameters, if each is one of `known`.
-    ///
-    /// # Errors
-    /// 400 at `query:NAME` for an unknown name, one given twice where it may not be, or a wrong encoding.
-    pub fn parse(&self, known: &[(&'static str, Times)]) -> Result<Params, Problem> {
-        let mut params = Params(Vec::new());
+    /// The parameters, of which each should be one of `known`.
+    pub fn params(&self, known: &[(&'static str, Times)]) -> Params {
+        let mut params = Params { given: Vec::new(), faults: Vec::new() };
         for pair in self.pairs() {
-            let (name, value) =
-                pair.map_err(|name| Problem::parameter(format!("query:{name}"), "must be percent-encoded UTF-8"))?;
-            let Some((known, times)) = known.iter().find(|(known, _)| *known == name) else {
-                return Err(Problem::parameter(format!("query:{name}"), "is not a parameter of this route"));
+            let (name, value) = match pair {
+                Ok(pair) => pair,
+                Err(name) => {
+                    params.refuse(&name, "must be percent-encoded UTF-8");
+                    continue;
+                }
             };
-            if value.is_empty() {
-                continue;
+            match known.iter().find(|(known, _)| *known == name) {
+                None => params.refuse(&name, "is not a parameter of this route"),
+                Some(_) if value.is_empty() => {}
+                Some((known, Times::Once)) if params.one(known).is_some() => params.refuse(known, "must be given once"),
+                Some((known, _)) => params.given.push((known, value)),
             }
-            if *times == Times::Once && params.one(known).is_some() {
-                return Err(Problem::parameter(format!("query:{known}"), "must be given once"));
-            }
-            params.0.push((known, value));
         }
-        Ok(params)
+        params
     }
 
     fn pairs(&self) -> impl Iterator<Item = Result<(String, String), String>> {
@@ -92,55 +90,77 @@ fn decode(text: &str) -> Option<String> {
     Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
 }
 
-/// The parameters that were given with a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Params(Vec<(&'static str, String)>);
+/// The parameters that were given with a value, and every rule that was found broken so far.
+#[derive(Debug)]
+#[must_use = "what is wrong with them is told by `check`"]
+pub struct Params {
+    given: Vec<(&'static str, String)>,
+    faults: Vec<Fault>,
+}
 
 impl Params {
     /// The value of a parameter that may be given once.
     #[must_use]
     pub fn one(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
+        self.given.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
     /// The values of a parameter.
     pub fn many<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
+        self.given.iter().filter(move |(given, _)| *given == name).map(|(_, value)| value.as_str())
     }
 
-    /// The value of a boolean parameter.
-    ///
-    /// # Errors
-    /// 400 when it is neither `true` nor `false`.
-    pub fn boolean(&self, name: &str) -> Result<Option<bool>, Problem> {
-        match self.one(name) {
-            None => Ok(None),
-            Some("true") => Ok(Some(true)),
-            Some("false") => Ok(Some(false)),
-            Some(_) => Err(Problem::parameter(format!("query:{name}"), "must be true or false")),
+    /// The value of a parameter that should be `true` or `false`.
+    pub fn boolean(&mut self, name: &str) -> Option<bool> {
+        match self.one(name)? {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                self.refuse(name, "must be true or false");
+                None
+            }
         }
     }
 
-    /// The value of a whole number within bounds.
-    ///
-    /// # Errors
-    /// 400 when it is none.
-    pub fn number(&self, name: &str, bounds: std::ops::RangeInclusive<usize>) -> Result<Option<usize>, Problem> {
-        let Some(text) = self.one(name) else {
-            return Ok(None);
-        };
+    /// The value of a parameter that should be a whole number within bounds.
+    pub fn number(&mut self, name: &str, bounds: std::ops::RangeInclusive<usize>) -> Option<usize> {
+        let text = self.one(name)?;
         let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        number.filter(|number| bounds.contains(number)).map(Some).ok_or_else(|| {
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
             let (low, high) = bounds.into_inner();
             let rule = if high == usize::MAX { format!("from {low}") } else { format!("from {low} to {high}") };
-            Problem::parameter(format!("query:{name}"), format!("must be a whole number {rule}"))
-        })
+            self.refuse(name, format!("must be a whole number {rule}"));
+        }
+        number
     }
 
-    /// The query string of these parameters with `replaced` in the place of those of its names: names sorted, values
-    /// of a name in the order given.
+    /// Finds a parameter to break a rule.
+    pub fn refuse(&mut self, name: &str, rule: impl Into<String>) {
+        let fault = Fault::new(format!("query:{name}"), rule);
+        if !self.faults.contains(&fault) {
+            self.faults.push(fault);
+        }
+    }
+
+    /// The query, once everything that the route reads of it was read.
+    ///
+    /// # Errors
+    /// 400 with every broken rule, at `query:NAME`.
+    pub fn check(self) -> Result<Query, Problem> {
+        if self.faults.is_empty() { Ok(Query(self.given)) } else { Err(Problem::parameters(self.faults)) }
+    }
+}
+
+/// A query that breaks no rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Query(Vec<(&'static str, String)>);
+
+impl Query {
+    /// It as a query string, with `replaced` in the place of the parameters of its names: names sorted, values of a name in
+    /// the order given.
     #[must_use]
-    pub fn query_string(&self, replaced: &[(&'static str, String)]) -> String {
+    pub fn string(&self, replaced: &[(&'static str, String)]) -> String {
         let kept = self.0.iter().filter(|(name, _)| replaced.iter().all(|(other, _)| other != name));
         let mut pairs: Vec<_> = kept.chain(replaced).collect();
         pairs.sort_by_key(|(name, _)| *name);

@@ -179,10 +179,15 @@ impl Problem {
         Self { errors, ..Self::new(Kind::Invalid, "See errors for each broken rule.") }
     }
 
-    /// A bad query parameter or header: 400.
+    /// A bad header: 400.
     #[must_use]
     pub fn parameter(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        let errors = vec![Fault::new(pointer, message)];
+        Self::parameters(vec![Fault::new(pointer, message)])
+    }
+
+    /// Broken rules of query parameters: 400.
+    #[must_use]
+    pub fn parameters(errors: Vec<Fault>) -> Self {
         Self { errors, ..Self::new(Kind::InvalidParameter, "See errors for each broken rule.") }
     }
 

@@ -9,7 +9,7 @@ use events::{
     integration::{Fact, Integration, evolve},
 };
 use proptest::prelude::*;
-use web::params::RawQuery;
+use web::params::{Query, RawQuery};
 
 use super::*;
 use crate::hal::{PAGE_PARAMS, Page, PageLinks};
@@ -38,9 +38,19 @@ fn integration(number: u8, name: &str, kind: &str, second: u8) -> Arc<Integratio
     Arc::new(evolve(None, &fact).unwrap())
 }
 
-fn params(query: &str) -> Params {
+/// What a query asks for.
+struct Asked {
+    page: Page,
+    sort: Option<Sort>,
+    filter: Filter,
+    query: Query,
+}
+
+fn asked(query: &str) -> Asked {
     let known: Vec<_> = FILTER_PARAMS.into_iter().chain(PAGE_PARAMS).chain([SORT_PARAM]).collect();
-    RawQuery::of(&format!("/x?{query}").parse().unwrap()).parse(&known).unwrap()
+    let mut params = RawQuery::of(&format!("/x?{query}").parse().unwrap()).params(&known);
+    let (page, sort, filter) = (Page::of(&mut params), Sort::of(&mut params), Filter::of(&mut params));
+    Asked { page, sort, filter, query: params.check().unwrap() }
 }
 
 fn all() -> impl Strategy<Value = Vec<Arc<Integration>>> {
@@ -56,8 +66,8 @@ fn all() -> impl Strategy<Value = Vec<Arc<Integration>>> {
     })
 }
 
-fn found<'a>(all: &'a [Arc<Integration>], params: &Params) -> Vec<&'a Arc<Integration>> {
-    Filter::of(params).unwrap().find(all, Sort::of(params).unwrap())
+fn found<'a>(all: &'a [Arc<Integration>], asked: &Asked) -> Vec<&'a Arc<Integration>> {
+    asked.filter.find(all, asked.sort)
 }
 
 /// A page, and where its links lead.
@@ -69,9 +79,9 @@ struct Shown {
 
 impl Shown {
     fn of(all: &[Arc<Integration>], query: &str) -> Self {
-        let params = params(query);
-        let (whole, page) = (found(all, &params), Page::of(&params).unwrap());
-        let links = serde_json::to_value(PageLinks::of("/x", &params, page, whole.len())).unwrap();
+        let asked = asked(query);
+        let (whole, page) = (found(all, &asked), asked.page);
+        let links = serde_json::to_value(PageLinks::of("/x", &asked.query, page, whole.len())).unwrap();
         let ids = whole.into_iter().skip(page.start).take(page.limit).map(|one| one.id).collect();
         Self { ids, page, links }
     }
@@ -98,14 +108,14 @@ const SORTS: [&str; 9] = [
 proptest! {
     #[test]
     fn pages_put_together_are_the_list_and_their_links_walk_it(all in all(), limit in 1..15_usize, sort in 0..SORTS.len()) {
-        let whole = found(&all, &params(SORTS[sort]));
+        let whole = found(&all, &asked(SORTS[sort]));
         let (mut query, mut seen) = (format!("{}&limit={limit}", SORTS[sort]), Vec::new());
         loop {
-            let params = params(&query);
-            let page = Page::of(&params).unwrap();
+            let asked = asked(&query);
+            let page = asked.page;
             prop_assert_eq!(page.start, seen.len());
-            seen.extend(found(&all, &params).into_iter().skip(page.start).take(page.limit));
-            let links = serde_json::to_value(PageLinks::of("/x", &params, page, whole.len())).unwrap();
+            seen.extend(found(&all, &asked).into_iter().skip(page.start).take(page.limit));
+            let links = serde_json::to_value(PageLinks::of("/x", &asked.query, page, whole.len())).unwrap();
             prop_assert_eq!(links.get("prev").is_some(), page.start > 0);
             let Some(next) = links["next"]["href"].as_str() else { break };
             query = next.split_once('?').unwrap().1.to_owned();
@@ -115,7 +125,7 @@ proptest! {
 
     #[test]
     fn every_order_is_total_with_ties_by_id_ascending_either_way(all in all(), sort in 0..SORTS.len()) {
-        let sorted = found(&all, &params(SORTS[sort]));
+        let sorted = found(&all, &asked(SORTS[sort]));
         for pair in sorted.windows(2) {
             let settings = |at: usize| &pair[at].settings;
             let order = match SORTS[sort].trim_start_matches("sort=").trim_start_matches('-') {
@@ -133,7 +143,7 @@ proptest! {
     fn from_any_page_links_lead_to_both_ends_and_over_everything_between(
         all in all(), start in 0..50_usize, limit in 1..15_usize, sort in 0..SORTS.len()
     ) {
-        let whole: Vec<_> = found(&all, &params(SORTS[sort])).into_iter().map(|one| one.id).collect();
+        let whole: Vec<_> = found(&all, &asked(SORTS[sort])).into_iter().map(|one| one.id).collect();
         let query = format!("{}&start={start}&limit={limit}", SORTS[sort]);
         let here = || Shown::of(&all, &query);
         let ids = |page: &Shown| whole[page.page.start.min(whole.len())..].iter().take(limit).copied().collect::<Vec<_>>();

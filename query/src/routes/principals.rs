@@ -46,11 +46,12 @@ async fn reachable(State(queries): Read, incoming: Incoming) -> Result<Response,
         return Err(Problem::not_found());
     }
     let (mut reading, access) = queries.read_access(&incoming).await?;
-    let params = incoming.query(&[PAGE_PARAMS[0], PAGE_PARAMS[1], SORT_PARAM])?;
-    let (page, sort) = (Page::of(&params)?, Sort::of(&params)?);
+    let mut params = incoming.query(&[PAGE_PARAMS[0], PAGE_PARAMS[1], SORT_PARAM]);
+    let (page, sort) = (Page::of(&mut params), Sort::of(&mut params));
+    let query = params.check()?;
     reading.check()?;
-    let (query, resource) = (params.query_string(&[]), resource(&access, &principal));
-    let shape = reading.collection(&resource, &query);
+    let (canonical, resource) = (query.string(&[]), resource(&access, &principal));
+    let shape = reading.collection(&resource, &canonical);
     Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: HAL }.collection(
         || {
             let all = queries.reachable(&reading, &access, &principal, reading.collection(&resource, "all"));
@@ -59,7 +60,7 @@ async fn reachable(State(queries): Read, incoming: Incoming) -> Result<Response,
                 sort.sort(&mut found);
             }
             let path = format!("/api/principals/{}/integrations", encode_segment(principal.as_str()));
-            let links = PageLinks::of(&path, &params, page, found.len());
+            let links = PageLinks::of(&path, &query, page, found.len());
             let document = access.documents.get(&principal);
             let items = found.iter().skip(page.start).take(page.limit).filter_map(|integration| {
                 document?.get(integration.id).map(|access| ReachableItem::of(integration, access))

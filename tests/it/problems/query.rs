@@ -232,6 +232,16 @@ async fn what_is_not_percent_encoded_utf_8_is_400() {
 }
 
 #[tokio::test]
+async fn every_broken_rule_of_a_query_is_told_at_once() {
+    let server = Server::start().await;
+    let query = "sort=slug&nope=1&limit=0&nope=2&q=%FF&supportsUpload=yes&limit=9&Q=a&start=-1";
+    let answer = server.alice().get(&format!("/api/integrations?{query}")).await;
+    let expected = ["nope", "q", "limit", "Q", "start", "limit", "sort", "supportsUpload"];
+    let expected = expected.map(|name| format!("query:{name}"));
+    check(query, &answer, INVALID_PARAMETER, &expected.each_ref().map(String::as_str));
+}
+
+#[tokio::test]
 async fn an_empty_value_counts_as_not_given() {
     let server = Server::start().await;
     let alice = server.alice();
