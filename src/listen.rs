@@ -1,6 +1,13 @@
 //! Serving connections: HTTP/1.1 and h2c, with limits on time, until told to stop; then draining.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::{body::Body, response::Response};
 use http::{Request, StatusCode, header};
@@ -10,11 +17,14 @@ use hyper_util::{
     server::{conn::auto, graceful::GracefulShutdown},
 };
 use tokio::net::{TcpListener, TcpStream};
+use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::layers::Door;
 
 /// How long a client may take to send a request's head, and to begin the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take nothing of what it is sent.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests that are being served may take when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection may have open.
@@ -77,15 +87,35 @@ fn spawn(
         tracing::debug!(%error, "a connection was gone before it was served");
         return;
     }
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begun = Arc::clone(&has_begun);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        begun.store(true, Ordering::Relaxed);
         let (door, request) = (door.clone(), request.map(Body::new));
         async move { Ok::<_, std::convert::Infallible>(without_length(door.answer(request, peer).await)) }
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(WRITE_TIMEOUT));
+    let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned();
     let watched = graceful.watch(connection);
     tasks.spawn(async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "a connection ended in an error");
+        tokio::select! {
+            ended = watched => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended in an error");
+            },
+            () = silent(&has_begun) => tracing::debug!("a connection ended before its first request"),
         }
     });
 }
+
+/// Ends when a connection has brought no request in time. What hyper times is the head of a request of HTTP/1; before that
+/// it waits for the bytes that tell which version it is, for ever.
+async fn silent(has_begun: &AtomicBool) {
+    tokio::time::sleep(HEAD_TIMEOUT).await;
+    if has_begun.load(Ordering::Relaxed) {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests;
