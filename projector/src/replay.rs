@@ -1,5 +1,5 @@
-//! The past, folded where nobody looks yet: documents change in place, and the ways to find them are made once, at the
-//! end. Several times as fast as batch by batch, and nothing of what was is kept.
+//! The past, folded where nobody looks yet: documents change in place, and whoever shows them makes the ways to find them
+//! once, at the end. Several times as fast as batch by batch, and nothing of what was is kept.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,17 +11,12 @@ use events::{
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::{Parked, Replayed, Snapshot},
+    store::{Parked, Replayed, TenantChanges},
     view::View,
 };
 
 /// A view that is being made from its beginning.
-pub(crate) struct Replay<V: View>(HashMap<TenantId, Folded<V>, RandomState>);
-
-struct Folded<V: View> {
-    last: Option<LastEvent>,
-    documents: BTreeMap<V::Key, Option<V::Document>>,
-}
+pub(crate) struct Replay<V: View>(HashMap<TenantId, TenantChanges<V>, RandomState>);
 
 impl<V: View> Default for Replay<V> {
     fn default() -> Self {
@@ -32,30 +27,23 @@ impl<V: View> Default for Replay<V> {
 impl<V: View> Replay<V> {
     /// Takes the next fact.
     pub(crate) fn fold(&mut self, fact: &Fact) {
-        if !self.0.contains_key(&fact.tenant) {
-            self.0.insert(fact.tenant.clone(), Folded { last: None, documents: BTreeMap::new() });
-        }
-        if let Some(folded) = self.0.get_mut(&fact.tenant) {
-            folded.fold(fact);
+        let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
+        for key in V::keys(fact) {
+            let changes = match self.0.get_mut(&fact.tenant) {
+                Some(changes) => changes,
+                None => {
+                    let changes = TenantChanges { last, documents: BTreeMap::new() };
+                    self.0.entry(fact.tenant.clone()).or_insert(changes)
+                }
+            };
+            changes.last = last;
+            let document = changes.documents.entry(key.clone()).or_default();
+            *document = V::apply(&key, document.take(), fact);
         }
     }
 
     /// What is to be shown now that everything `through` a position was taken.
     pub(crate) fn finish(self, through: Position, parked: Vec<Parked>) -> Replayed<V> {
-        let changed = self.0.into_iter().filter_map(|(tenant, Folded { last, documents })| {
-            let documents = documents.into_iter().filter_map(|(key, document)| Some((key, document?)));
-            Some((tenant, Snapshot::of(last?, documents)))
-        });
-        Replayed { through, tenants: changed.collect(), parked }
-    }
-}
-
-impl<V: View> Folded<V> {
-    fn fold(&mut self, fact: &Fact) {
-        for key in V::keys(fact) {
-            self.last = Some(LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash });
-            let document = self.documents.entry(key.clone()).or_default();
-            *document = V::apply(&key, document.take(), fact);
-        }
+        Replayed { through, tenants: self.0.into_iter().collect(), parked }
     }
 }

@@ -83,8 +83,8 @@ impl<V: View> Batch<V> {
 pub struct Replayed<V: View> {
     /// The checkpoint.
     pub through: Position,
-    /// Every tenant that an event changed.
-    pub tenants: Vec<(TenantId, Snapshot<V>)>,
+    /// Every tenant that an event changed, with all that it has.
+    pub tenants: Vec<(TenantId, TenantChanges<V>)>,
     /// Every parked stream.
     pub parked: Vec<Parked>,
 }
@@ -109,6 +109,13 @@ pub struct TenantChanges<V: View> {
     pub last: LastEvent,
     /// Documents after the batch; `None` for those that are gone.
     pub documents: BTreeMap<V::Key, Option<V::Document>>,
+}
+
+impl<V: View> TenantChanges<V> {
+    /// The documents that are there afterwards.
+    pub fn into_documents(self) -> impl Iterator<Item = (V::Key, V::Document)> {
+        self.documents.into_iter().filter_map(|(key, document)| Some((key, document?)))
+    }
 }
 
 impl<V: View> fmt::Debug for Batch<V> {
@@ -144,8 +151,8 @@ pub struct Snapshot<V: View> {
 impl<V: View> Snapshot<V> {
     /// A tenant with these documents, as `last` left it.
     #[must_use]
-    pub fn of(last: LastEvent, documents: impl Iterator<Item = (V::Key, V::Document)>) -> Self {
-        let documents: OrdMap<_, _> = documents.collect();
+    pub fn of(last: LastEvent, documents: impl IntoIterator<Item = (V::Key, V::Document)>) -> Self {
+        let documents: OrdMap<_, _> = documents.into_iter().collect();
         let mut index = V::Index::default();
         for (key, document) in &documents {
             index.update(key, None, Some(document));

@@ -146,7 +146,8 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
     async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.expect_at(Position::START)?;
-        for (tenant, snapshot) in replayed.tenants {
+        for (tenant, changes) in replayed.tenants {
+            let snapshot = Snapshot::of(changes.last, changes.into_documents());
             self.find_or_add(tenant).store(Arc::new(snapshot));
         }
         if !replayed.parked.is_empty() {

@@ -216,9 +216,10 @@ pub async fn a_deletion_takes_document_and_slug(store: &Fixture) {
 
 pub async fn a_replayed_view_takes_the_place_of_nothing_only(store: &Fixture) {
     let replayed = |number: u8| {
-        let TenantChanges { last, documents } = batch(0, 5, 0, number, true).tenants.remove(&tenant(0)).unwrap();
-        let documents = documents.into_iter().map(|(key, document)| (key, document.unwrap()));
-        let tenants = vec![(tenant(0), Snapshot::of(last, documents))];
+        let mut tenants = batch(0, 5, 0, number, true).tenants;
+        // Something was there and is no more.
+        tenants.get_mut(&tenant(0)).unwrap().documents.insert(id(8), None);
+        let tenants = tenants.into_iter().collect();
         Replayed { through: Position::new(7), tenants, parked: vec![parked(3)] }
     };
     store.writer.write_replayed(replayed(1)).await.unwrap();

@@ -17,7 +17,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    super::{Batch, Documents, Error, Parked, ParkedStreams, Replayed, Views, WriteViews},
+    super::{Batch, Documents, Error, Parked, ParkedStreams, Replayed, TenantChanges, Views, WriteViews},
     CHANNEL, DELETED_STAY, corrupt,
     generation::Generation,
     lease::Lease,
@@ -289,16 +289,17 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
         let mut client = self.lease.database.client().await?;
         let transaction = client.transaction().await?;
         let sql = format!("WITH {FENCE} SELECT writes FROM fence");
-        let through = signed(replayed.through.get());
+        let position = signed(replayed.through.get());
         let fenced: [&(dyn ToSql + Sync); 5] =
-            [&self.lease.name, &self.lease.epoch, &self.generation.id, &signed(0), &through];
+            [&self.lease.name, &self.lease.epoch, &self.generation.id, &signed(0), &position];
         let Some(row) = transaction.query_opt(&sql, &fenced).await? else {
             drop(transaction);
             return Err(self.refusal(&client, Position::START).await);
         };
-        copy(&transaction, &self.generation, &replayed, row.try_get(0)?).await?;
+        let Replayed { through, tenants, parked } = replayed;
+        copy(&transaction, &self.generation, tenants, &parked, row.try_get(0)?).await?;
         transaction.commit().await?;
-        self.moved(replayed.through, replayed.parked, &[]);
+        self.moved(through, parked, &[]);
         Ok(())
     }
 }
@@ -307,16 +308,19 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
 async fn copy<V: View>(
     transaction: &Transaction<'_>,
     generation: &Generation,
-    replayed: &Replayed<V>,
+    tenants: Vec<(TenantId, TenantChanges<V>)>,
+    parked: &[Parked],
     written: i64,
 ) -> Result<(), Error> {
     let sql = format!("COPY {} (tenant, key, document, written) FROM STDIN BINARY", generation.documents());
     let sink = transaction.copy_in(&sql).await?;
     let writer = BinaryCopyInWriter::new(sink, &[Type::TEXT, Type::TEXT, Type::TEXT, Type::INT8]);
     pin_mut!(writer);
-    for (tenant, snapshot) in &replayed.tenants {
-        for (key, document) in &snapshot.documents {
-            let (key, document) = (key.to_string(), to_json(document)?);
+    let mut moved = Vec::with_capacity(tenants.len());
+    for (tenant, changes) in tenants {
+        moved.push((tenant.clone(), changes.last));
+        for (key, document) in changes.into_documents() {
+            let (key, document) = (key.to_string(), to_json(&document)?);
             writer.as_mut().write(&[&tenant.as_str(), &key, &document, &written]).await?;
         }
     }
@@ -325,13 +329,12 @@ async fn copy<V: View>(
     let sink = transaction.copy_in(&sql).await?;
     let writer = BinaryCopyInWriter::new(sink, &[Type::TEXT, Type::INT8, Type::INT8, Type::TEXT, Type::INT8]);
     pin_mut!(writer);
-    for (tenant, snapshot) in &replayed.tenants {
-        let Some(last) = snapshot.last else { continue };
+    for (tenant, last) in moved {
         let (revision, position) = (signed(last.revision.get()), signed(last.position.get()));
         writer.as_mut().write(&[&tenant.as_str(), &revision, &position, &last.hash.to_string(), &written]).await?;
     }
     writer.finish().await?;
-    for Parked { tenant, stream, revision } in &replayed.parked {
+    for Parked { tenant, stream, revision } in parked {
         let sql = format!("INSERT INTO {} (stream, tenant, revision) VALUES ($1, $2, $3)", generation.parked());
         let tenant = tenant.as_ref().map(TenantId::as_str);
         transaction.execute(&sql, &[&stream.as_str(), &tenant, &signed(revision.get())]).await?;
