@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
+use deadpool_postgres::GenericClient;
 use events::store::Cause;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::Error;
 
@@ -44,6 +46,12 @@ impl From<deadpool_postgres::PoolError> for Error {
     fn from(error: deadpool_postgres::PoolError) -> Self {
         Self::Unavailable(error.into())
     }
+}
+
+/// Asks what is asked again and again: the connection keeps the statement, so that an answer takes one round trip, and
+/// several that are asked at once take one together.
+async fn ask(client: &impl GenericClient, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    Ok(client.query(&client.prepare_cached(sql).await?, params).await?)
 }
 
 fn corrupt(cause: impl Into<Cause>) -> Error {

@@ -4,7 +4,7 @@ use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{super::Error, connect::Database};
+use super::{super::Error, ask, connect::Database};
 use crate::view::View;
 
 /// A generation.
@@ -47,8 +47,8 @@ impl Generation {
     async fn newest<V: View>(client: &impl GenericClient, state: &str) -> Result<Option<Self>, Error> {
         let sql = "SELECT id, number, position, writes FROM view_generations
                    WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number DESC LIMIT 1";
-        let row = client.query_opt(sql, &[&V::NAME, &version::<V>(), &state]).await?;
-        row.as_ref().map(Self::of::<V>).transpose()
+        let rows = ask(client, sql, &[&V::NAME, &version::<V>(), &state]).await?;
+        rows.first().map(Self::of::<V>).transpose()
     }
 
     /// All of a state.

@@ -16,11 +16,13 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
+    try_join,
 };
-use tokio_postgres::{IsolationLevel, Row};
+use tokio_postgres::{IsolationLevel, Row, types::ToSql};
 
 use super::{
     super::{Error, Parked, ParkedStreams, ReadViews, Snapshot, Views},
+    ask,
     connect::Database,
     corrupt,
     generation::Generation,
@@ -131,12 +133,14 @@ async fn read_tenant<V: View>(
     generation: &Generation,
     tenant: &TenantId,
 ) -> Result<Held<V>, Error> {
-    let sql = format!("SELECT revision, position, hash FROM {} WHERE tenant = $1", generation.tenants());
-    let last = client.query_opt(&sql, &[&tenant.as_str()]).await?;
-    let last = last.map(|row| last_event(&row, 0)).transpose()?;
-    let sql =
+    let last = format!("SELECT revision, position, hash FROM {} WHERE tenant = $1", generation.tenants());
+    let documents =
         format!("SELECT key, document FROM {} WHERE tenant = $1 AND document IS NOT NULL", generation.documents());
-    let rows = client.query(&sql, &[&tenant.as_str()]).await?;
+    let name = tenant.as_str();
+    let asked: [&(dyn ToSql + Sync); 1] = [&name];
+    let (last, documents) = (ask(client, &last, &asked), ask(client, &documents, &asked));
+    let (last, rows, parked) = try_join!(last, documents, parked_streams(client, generation))?;
+    let last = last.first().map(|row| last_event(row, 0)).transpose()?;
     let mut bytes = 1_024;
     let mut documents = Vec::with_capacity(rows.len());
     for row in &rows {
@@ -144,8 +148,8 @@ async fn read_tenant<V: View>(
         bytes += (key.len() + document.len()) * BYTES_PER_JSON_BYTE;
         documents.push((parse_key::<V>(key)?, serde_json::from_str(document).map_err(corrupt)?));
     }
-    let mut snapshot = last.map_or_else(Snapshot::default, |last| Snapshot::of(last, documents.into_iter()));
-    for parked in parked_streams(client, generation).await? {
+    let mut snapshot = last.map_or_else(Snapshot::default, |last| Snapshot::of(last, documents));
+    for parked in parked {
         if parked.tenant.as_ref() == Some(tenant) {
             snapshot.park(parked.stream, parked.revision);
         }
@@ -174,7 +178,7 @@ pub(super) fn position_of(number: i64) -> Position {
 
 /// Every parked stream of a generation.
 pub(super) async fn parked_streams(client: &impl GenericClient, of: &Generation) -> Result<Vec<Parked>, Error> {
-    let rows = client.query(&format!("SELECT stream, tenant, revision FROM {}", of.parked()), &[]).await?;
+    let rows = ask(client, &format!("SELECT stream, tenant, revision FROM {}", of.parked()), &[]).await?;
     let parsed = rows.iter().map(|row| {
         let tenant = row.try_get::<_, Option<&str>>(1)?.map(TenantId::parse).transpose().map_err(corrupt)?;
         let stream = StreamName::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?;

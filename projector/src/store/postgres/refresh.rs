@@ -12,12 +12,13 @@ use events::{backoff::Backoff, ids::TenantId};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
+    try_join,
 };
-use tokio_postgres::{AsyncMessage, IsolationLevel};
+use tokio_postgres::{AsyncMessage, IsolationLevel, types::ToSql};
 
 use super::{
     super::{Error, Parked, ParkedStreams, TenantChanges},
-    CHANNEL, DELETED_STAY,
+    CHANNEL, DELETED_STAY, ask,
     connect::Connection,
     corrupt,
     generation::Generation,
@@ -123,12 +124,14 @@ impl<V: View> PostgresReader<V> {
         let Some(generation) = Generation::live::<V>(&transaction).await? else {
             return Ok(None);
         };
-        let mut tenants = BTreeMap::new();
         let same = before.filter(|before| before.id == generation.id);
-        if let Some(same) = same.filter(|same| same.writes < generation.writes && !held.is_empty()) {
-            tenants = changed::<V>(&transaction, &generation, same.writes, held).await?;
-        }
-        let parked = parked_streams(&transaction, &generation).await?;
+        let tenants = async {
+            match same.filter(|same| same.writes < generation.writes && !held.is_empty()) {
+                Some(same) => changed::<V>(&transaction, &generation, same.writes, held).await,
+                None => Ok(BTreeMap::new()),
+            }
+        };
+        let (tenants, parked) = try_join!(tenants, parked_streams(&transaction, &generation))?;
         transaction.commit().await?;
         Ok(Some(Changes { generation, tenants, parked }))
     }
@@ -182,18 +185,20 @@ async fn changed<V: View>(
     held: &HashSet<TenantId>,
 ) -> Result<BTreeMap<TenantId, (TenantChanges<V>, usize)>, Error> {
     let held: Vec<&str> = held.iter().map(TenantId::as_str).collect();
-    let sql = format!(
+    let moved = format!(
         "SELECT tenant, revision, position, hash FROM {} WHERE written > $1 AND tenant = ANY($2)",
         generation.tenants()
     );
+    let documents =
+        format!("SELECT tenant, key, document FROM {} WHERE written > $1 AND tenant = ANY($2)", generation.documents());
+    let asked: [&(dyn ToSql + Sync); 2] = [&since, &held];
+    let (moved, documents) = try_join!(ask(client, &moved, &asked), ask(client, &documents, &asked))?;
     let mut tenants = BTreeMap::new();
-    for row in client.query(&sql, &[&since, &held]).await? {
+    for row in moved {
         let changes = TenantChanges { last: last_event(&row, 1)?, documents: BTreeMap::new() };
         tenants.insert(TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?, (changes, 0));
     }
-    let sql =
-        format!("SELECT tenant, key, document FROM {} WHERE written > $1 AND tenant = ANY($2)", generation.documents());
-    for row in client.query(&sql, &[&since, &held]).await? {
+    for row in documents {
         let Some((changes, bytes)) = tenants.get_mut(row.try_get::<_, &str>(0)?) else { continue };
         let document: Option<&str> = row.try_get(2)?;
         *bytes += document.map_or(0, str::len);
