@@ -164,6 +164,9 @@ impl IntegrationId {
     /// The rule that every value of this type keeps.
     pub const RULE: &'static str = "must be a UUID, and neither the nil nor the max UUID";
 
+    /// The least id: what is sorted by ids begins here.
+    pub const MIN: Self = Self(Uuid::from_u128(1));
+
     /// Takes a UUID.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! The view `access-by-principal`, of which one event touches several keys, and the runner that feeds it.
 #![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use events::{
     envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
@@ -22,7 +25,7 @@ use events::{
 use projector::{
     runner::{self, Control, Mark, Progress},
     store::{Batch, ReadViews as _, Views as _, WriteViews as _, memory::MemoryViews},
-    view::access_by_principal::{AccessByPrincipal, Reachable},
+    view::access_by_principal::{AccessByPrincipal, reached_by},
 };
 
 /// A log that a test writes.
@@ -126,11 +129,13 @@ async fn run_until(store: &SqliteStore, views: &MemoryViews<AccessByPrincipal>, 
 /// Who can reach what, as text.
 fn reachable(views: &MemoryViews<AccessByPrincipal>) -> Vec<String> {
     let snapshot = views.held(&tenant()).unwrap();
-    let of_one = |(who, what): (&PrincipalId, &Reachable)| {
-        let levels = what.iter().map(|(id, access)| format!("{}:{}", &id.to_string()[34..], u8::from(access.level())));
+    let principals: BTreeSet<&PrincipalId> = snapshot.documents.keys().map(|reach| &reach.principal).collect();
+    let of_one = |who: &PrincipalId| {
+        let what = reached_by(&snapshot.documents, who);
+        let levels = what.map(|(id, access)| format!("{}:{}", &id.to_string()[34..], u8::from(access.level())));
         format!("{who} {}", levels.collect::<Vec<_>>().join(" "))
     };
-    snapshot.documents.iter().map(of_one).collect()
+    principals.into_iter().map(of_one).collect()
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use events::{
 use projector::{
     store::Snapshot,
     view::{
-        access_by_principal::AccessByPrincipal,
+        access_by_principal::{AccessByPrincipal, reached_by},
         integrations::{
             Integrations,
             by_name::{ByName, Place},
@@ -197,8 +197,7 @@ pub(crate) fn reachable(
     reachable: &Snapshot<AccessByPrincipal>,
     principal: &PrincipalId,
 ) -> Vec<Arc<Integration>> {
-    let ids = reachable.documents.get(principal).into_iter().flat_map(|reachable| reachable.iter().map(|(id, _)| id));
-    let known = ids.filter_map(|id| snapshot.documents.get(&id));
+    let known = reached_by(&reachable.documents, principal).filter_map(|(id, _)| snapshot.documents.get(&id));
     let mut found: Vec<_> = known.filter(|integration| integration.is_reached_by(principal)).collect();
     BY_NAME.sort(&mut found);
     found.into_iter().cloned().collect()

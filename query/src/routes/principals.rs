@@ -10,7 +10,10 @@ use events::{
 };
 use projector::{
     store::Snapshot,
-    view::{View as _, access_by_principal::AccessByPrincipal},
+    view::{
+        View as _,
+        access_by_principal::{AccessByPrincipal, Reach},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{conditional::HAL, incoming::Incoming, params::encode_segment, problem::Problem, representation::to_json};
@@ -61,9 +64,9 @@ async fn reachable(State(queries): Read, incoming: Incoming) -> Result<Response,
             }
             let path = format!("/api/principals/{}/integrations", encode_segment(principal.as_str()));
             let links = PageLinks::of(&path, &query, page, found.len());
-            let document = access.documents.get(&principal);
             let items = found.iter().skip(page.start).take(page.limit).filter_map(|integration| {
-                document?.get(integration.id).map(|access| ReachableItem::of(integration, access))
+                let reach = Reach { principal: principal.clone(), integration: integration.id };
+                access.documents.get(&reach).map(|access| ReachableItem::of(integration, *access))
             });
             let items = items.collect();
             to_json(&ReachableCollection::new(links, items, page.start, found.len()))

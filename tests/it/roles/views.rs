@@ -40,9 +40,9 @@ fn rename_share(server: &Server, of: &Created, from: &str, to: &str) {
 /// Takes both views out of the database, as if no projector had ever run.
 async fn forget_views(server: &Server) {
     sql(server, "DELETE FROM view_generations").await;
-    for view in ["integrations", "access_by_principal"] {
+    for view in ["integrations_v1", "access_by_principal_v2"] {
         for part in ["", "_tenants", "_parked"] {
-            sql(server, &format!("DROP TABLE view_{view}_v1_g1{part}")).await;
+            sql(server, &format!("DROP TABLE view_{view}_g1{part}")).await;
         }
     }
 }
@@ -88,7 +88,7 @@ async fn one_view_that_cannot_be_written_is_in_no_others_way() {
     let shared = alice.put(&before.path("/shares/bob"), json!({ "accessLevel": 1 })).await.expect(200);
     let before_at = shared.header("integration-position");
     assert_eq!(server.bob().get_at(OF_BOB, before_at).await.expect(200).json()["total"], 1);
-    sql(&server, "ALTER TABLE view_access_by_principal_v1_g1 RENAME TO away").await;
+    sql(&server, "ALTER TABLE view_access_by_principal_v2_g1 RENAME TO away").await;
     let meanwhile = create(&alice, "Meanwhile").await;
     alice.get_at(LIST, &meanwhile.position).await.expect(200);
     // It says which state it shows, and what both views know of.
@@ -104,7 +104,7 @@ async fn one_view_that_cannot_be_written_is_in_no_others_way() {
     alice.get_at(LIST, deleted.header("integration-position")).await.expect(200);
     let lagging = alice.get(OF_ALICE).await.expect(200);
     assert_eq!(lagging.json()["total"], 0);
-    sql(&server, "ALTER TABLE away RENAME TO view_access_by_principal_v1_g1").await;
+    sql(&server, "ALTER TABLE away RENAME TO view_access_by_principal_v2_g1").await;
     // The first view has not moved, and the list is another one: so is its tag.
     let whole = alice.get_at(OF_ALICE, deleted.header("integration-position")).await.expect(200);
     assert_eq!(whole.json()["total"], 1);
