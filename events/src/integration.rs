@@ -1,6 +1,6 @@
 //! The public state of an integration and its one fold. The aggregate wraps it, the view stores it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -139,26 +139,46 @@ impl Integration {
 /// Total: a fact that cannot follow the state, which no log of ours holds, leaves it as it was.
 #[must_use]
 pub fn evolve(state: Option<Integration>, fact: &Fact) -> Option<Integration> {
+    evolve_held(state, fact, |new| new, |state| state)
+}
+
+/// Likewise, of a state that others may hold too: it is changed in place where nobody else does, and else copied once.
+#[must_use]
+pub fn evolve_shared(state: Option<Arc<Integration>>, fact: &Fact) -> Option<Arc<Integration>> {
+    evolve_held(state, fact, Arc::new, Arc::make_mut)
+}
+
+/// The fold, whatever holds the state.
+fn evolve_held<S>(
+    state: Option<S>,
+    fact: &Fact,
+    hold: impl FnOnce(Integration) -> S,
+    open: impl FnOnce(&mut S) -> &mut Integration,
+) -> Option<S> {
     if let IntegrationEvent::Created(created) = &fact.event {
-        return Some(state.unwrap_or_else(|| begin(created, fact)));
+        return Some(state.unwrap_or_else(|| hold(begin(created, fact))));
     }
-    let mut integration = state?;
+    if let IntegrationEvent::Deleted(_) = &fact.event {
+        return None;
+    }
+    let mut state = state?;
+    let integration = open(&mut state);
     match &fact.event {
-        IntegrationEvent::Created(_) => {}
-        IntegrationEvent::Updated(updated) => update(&mut integration, updated),
-        IntegrationEvent::Deleted(_) => return None,
-        IntegrationEvent::Shared(shared) => share(&mut integration, shared, fact.at),
+        // Told above.
+        IntegrationEvent::Created(_) | IntegrationEvent::Deleted(_) => {}
+        IntegrationEvent::Updated(updated) => update(integration, updated),
+        IntegrationEvent::Shared(shared) => share(integration, shared, fact.at),
         IntegrationEvent::Unshared(unshared) => {
             integration.shares.remove(&unshared.principal);
         }
-        IntegrationEvent::OwnershipTransferred(transfer) => transfer_ownership(&mut integration, transfer),
+        IntegrationEvent::OwnershipTransferred(transfer) => transfer_ownership(integration, transfer),
         IntegrationEvent::TagsSet(tags) => integration.tags.clone_from(&tags.tags),
         IntegrationEvent::IconSet(icon) => integration.icon = Some(icon.clone()),
         IntegrationEvent::IconRemoved(_) => integration.icon = None,
     }
     integration.updated_at = integration.updated_at.max(fact.at);
     integration.last = last_event(fact);
-    Some(integration)
+    Some(state)
 }
 
 fn last_event(fact: &Fact) -> LastEvent {

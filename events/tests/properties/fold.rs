@@ -1,8 +1,10 @@
 //! The one fold of an integration.
 
+use std::sync::Arc;
+
 use events::{
     event::{IntegrationDeleted, IntegrationEvent},
-    integration::{Fact, Integration, evolve},
+    integration::{Fact, Integration, evolve, evolve_shared},
     settings::Changes,
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -54,6 +56,21 @@ proptest! {
     fn the_fold_of_a_life_is_that_of_its_parts(facts in vec(fact(event()), 1..10), at in any::<Index>()) {
         let (first, rest) = facts.split_at(at.index(facts.len()));
         prop_assert_eq!(fold(fold(None, first), rest), fold(None, &facts));
+    }
+
+    #[test]
+    fn a_state_that_is_shared_evolves_alike_and_stays_as_it_was_for_others(facts in vec(fact(event()), 0..12)) {
+        let (mut alone, mut shared) = (None, None);
+        for fact in &facts {
+            let (before, held) = (alone.clone(), shared.clone());
+            shared = evolve_shared(shared, fact);
+            alone = evolve(alone, fact);
+            prop_assert_eq!(shared.as_deref(), alone.as_ref());
+            prop_assert_eq!(held.as_deref(), before.as_ref());
+            drop(held);
+            let in_place = evolve_shared(shared.clone().map(Arc::unwrap_or_clone).map(Arc::new), fact);
+            prop_assert_eq!(in_place.map(Arc::unwrap_or_clone), evolve(alone.clone(), fact));
+        }
     }
 
     #[test]

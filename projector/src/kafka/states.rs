@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc};
 use events::{
     envelope::RecordedEvent,
     ids::Revision,
-    integration::{Fact, Integration, evolve},
+    integration::{Fact, Integration, evolve, evolve_shared},
     store::{Direction, Error, EventStore},
     stored,
     stream::StreamName,
@@ -47,7 +47,7 @@ impl States {
             Some(state) => Some(state),
             None => self.read(stream, fact.revision).await?.map(Arc::new),
         };
-        let after = evolve(before.map(Arc::unwrap_or_clone), fact).map(Arc::new);
+        let after = evolve_shared(before, fact);
         if let Some(state) = &after {
             self.cache.insert(stream.clone(), Arc::clone(state));
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use events::{
     ids::{IntegrationId, LibraryId, PrincipalId, Slug},
-    integration::{FOLD_VERSION, Fact, Integration, evolve},
+    integration::{FOLD_VERSION, Fact, Integration, evolve_shared},
 };
 use imbl::OrdMap;
 
@@ -31,7 +31,7 @@ impl View for Integrations {
     }
 
     fn apply(_key: &IntegrationId, document: Option<Arc<Integration>>, fact: &Fact) -> Option<Arc<Integration>> {
-        evolve(document.map(Arc::unwrap_or_clone), fact).map(Arc::new)
+        evolve_shared(document, fact)
     }
 }
 
