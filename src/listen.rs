@@ -1,11 +1,14 @@
 //! Serving connections: HTTP/1.1 and h2c, with limits on time, until told to stop; then draining.
 
 use std::{
+    future::poll_fn,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 
@@ -99,22 +102,25 @@ fn spawn(
     let connection = builder.serve_connection(TokioIo::new(Box::pin(stream)), service).into_owned();
     let watched = graceful.watch(connection);
     tasks.spawn(async move {
-        tokio::select! {
-            ended = watched => if let Err(error) = ended {
-                tracing::debug!(%error, "a connection ended in an error");
-            },
-            () = silent(&has_begun) => tracing::debug!("a connection ended before its first request"),
+        match unless_silent(watched, &has_begun).await {
+            Some(Ok(())) => {}
+            Some(Err(error)) => tracing::debug!(%error, "a connection ended in an error"),
+            None => tracing::debug!("a connection brought no request in time"),
         }
     });
 }
 
-/// Ends when a connection has brought no request in time. What hyper times is the head of a request of HTTP/1; before that
-/// it waits for the bytes that tell which version it is, for ever.
-async fn silent(has_begun: &AtomicBool) {
-    tokio::time::sleep(HEAD_TIMEOUT).await;
-    if has_begun.load(Ordering::Relaxed) {
-        std::future::pending().await
-    }
+/// Drives a connection to its end, which is also when it has brought no request in time: `None`. What hyper times is the head
+/// of a request of HTTP/1; before that it waits for the bytes that tell which version it is, for ever.
+async fn unless_silent<C: Future>(connection: C, has_begun: &AtomicBool) -> Option<C::Output> {
+    let (mut connection, mut patience) = (pin!(connection), pin!(tokio::time::sleep(HEAD_TIMEOUT)));
+    poll_fn(|context| match connection.as_mut().poll(context) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        // It is asked with everything that a connection does: no clock is looked at for that.
+        Poll::Pending if has_begun.load(Ordering::Relaxed) => Poll::Pending,
+        Poll::Pending => patience.as_mut().poll(context).map(|()| None),
+    })
+    .await
 }
 
 #[cfg(test)]
