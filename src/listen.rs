@@ -19,15 +19,19 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use web::layers::Door;
 
 /// How long a client may take to send a request's head, and to begin the next one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may take nothing of what it is sent.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long what a client is sent may stay in the system's buffers, which hold more than a megabyte: one that is slow must not
+/// be taken for one that takes nothing.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(300);
 /// How long requests that are being served may take when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Requests that one HTTP/2 connection may have open.
@@ -43,7 +47,11 @@ pub(crate) async fn serve(listener: TcpListener, door: Door, tasks: TaskTracker,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, peer)) => spawn(&tasks, &graceful, &builder, stream, peer, door.clone()),
+            Ok((stream, peer)) => match stream.set_nodelay(true) {
+                // Small answers must not wait for the client's acknowledgement of the ones before.
+                Ok(()) => spawn(&tasks, &graceful, &builder, stream, peer, door.clone()),
+                Err(error) => tracing::debug!(%error, "a connection was gone before it was served"),
+            },
             Err(error) => {
                 // Out of file descriptors, mostly: somebody must hang up before it can get better.
                 tracing::warn!(%error, "a connection cannot be accepted");
@@ -81,15 +89,10 @@ fn spawn(
     tasks: &TaskTracker,
     graceful: &GracefulShutdown,
     builder: &Arc<auto::Builder<TokioExecutor>>,
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Send + 'static,
     peer: SocketAddr,
     door: Door,
 ) {
-    // Small answers must not wait for the client's acknowledgement of the ones before.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection was gone before it was served");
-        return;
-    }
     let has_begun = Arc::new(AtomicBool::new(false));
     let begun = Arc::clone(&has_begun);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {

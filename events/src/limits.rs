@@ -50,6 +50,8 @@ pub const AUDIT_REASON_CHARS_MAX: usize = 1_000;
 pub const SEARCH_WORDS_MAX: usize = 8;
 /// Characters of a search's word.
 pub const SEARCH_WORD_CHARS_MAX: usize = 64;
+/// Broken rules of a query that are told.
+pub const QUERY_FAULTS_MAX: usize = 100;
 /// Items of a page when `limit` is not given.
 pub const PAGE_LIMIT_DEFAULT: usize = 50;
 /// Items of a page at most.

@@ -38,7 +38,7 @@ pub trait Index<K, D>: Clone + Default + Send + Sync {
     fn update(&mut self, key: &K, before: Option<&D>, after: Option<&D>);
 }
 
-/// For views that are only read by key.
+/// For views that are read by key alone, or in the order of keys.
 impl<K, D> Index<K, D> for () {
     fn update(&mut self, _key: &K, _before: Option<&D>, _after: Option<&D>) {}
 }

@@ -192,6 +192,32 @@ async fn a_cold_tenant_makes_room_and_is_loaded_again() {
 }
 
 #[tokio::test]
+async fn what_is_added_to_a_tenant_that_is_held_takes_its_room_too() {
+    const MORE: u8 = 8;
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    let first = batch(0, 1, 0, 0, true);
+    let changes = &first.tenants[&tenant(0)];
+    let (key, document) = changes.documents.iter().next().unwrap();
+    let bytes = (key.to_string().len() + serde_json::to_string(document).unwrap().len()) as u64;
+    writer.write(first).await.unwrap();
+    // Room for it as it was loaded, and for less than half of what comes.
+    let reader = PostgresReader::<Integrations>::new(database, 2_048 + bytes * (3 + u64::from(MORE)));
+    reader.refresh().await.unwrap();
+    assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().documents.len(), 1);
+    for number in 1..=MORE {
+        writer.write(batch(number.into(), u64::from(number) + 1, 0, number, true)).await.unwrap();
+    }
+    let evicted = async {
+        while reader.held(&tenant(0)).is_some() {
+            reader.refresh().await.unwrap();
+        }
+    };
+    tokio::time::timeout(TTL, evicted).await.unwrap();
+}
+
+#[tokio::test]
 async fn with_the_database_away_what_is_held_is_served_and_all_is_well_when_it_is_back() {
     let postgres = Arc::new(tokio::task::spawn_blocking(Postgres::start).await.unwrap());
     let say = |what: fn(&Postgres)| {

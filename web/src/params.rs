@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use events::limits;
 use http::Uri;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
@@ -135,8 +136,11 @@ impl Params {
         number
     }
 
-    /// Finds a parameter to break a rule.
+    /// Finds a parameter to break a rule. More than [`limits::QUERY_FAULTS_MAX`] are not told.
     pub fn refuse(&mut self, name: &str, rule: impl Into<String>) {
+        if self.faults.len() == limits::QUERY_FAULTS_MAX {
+            return;
+        }
         let fault = Fault::new(format!("query:{name}"), rule);
         if !self.faults.contains(&fault) {
             self.faults.push(fault);

@@ -6,9 +6,12 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::Transaction;
 use events::store::Cause;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
 use super::Error;
 
@@ -48,10 +51,14 @@ impl From<deadpool_postgres::PoolError> for Error {
     }
 }
 
-/// Asks what is asked again and again: the connection keeps the statement, so that an answer takes one round trip, and
-/// several that are asked at once take one together.
-async fn ask(client: &impl GenericClient, sql: &str, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
-    Ok(client.query(&client.prepare_cached(sql).await?, params).await?)
+/// Asks in one round trip, and what is asked at once goes together. The statement is not kept, so that it is planned for the
+/// values that it has: what a plan for any values does depends on what was known of the tables when it was made.
+async fn ask(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    params: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Vec<Row>, Error> {
+    Ok(transaction.query_typed(sql, params).await?)
 }
 
 fn corrupt(cause: impl Into<Cause>) -> Error {

@@ -2,7 +2,10 @@
 
 use deadpool_postgres::{GenericClient, Transaction};
 use serde::Serialize;
-use tokio_postgres::{Row, types::ToSql};
+use tokio_postgres::{
+    Row,
+    types::{ToSql, Type},
+};
 
 use super::{super::Error, ask, connect::Database};
 use crate::view::View;
@@ -40,14 +43,15 @@ impl Generation {
     }
 
     /// The one that queries read; `None` when there is none yet.
-    pub(super) async fn live<V: View>(client: &impl GenericClient) -> Result<Option<Self>, Error> {
-        Self::newest::<V>(client, "live").await
+    pub(super) async fn live<V: View>(transaction: &Transaction<'_>) -> Result<Option<Self>, Error> {
+        Self::newest::<V>(transaction, "live").await
     }
 
-    async fn newest<V: View>(client: &impl GenericClient, state: &str) -> Result<Option<Self>, Error> {
+    async fn newest<V: View>(transaction: &Transaction<'_>, state: &str) -> Result<Option<Self>, Error> {
         let sql = "SELECT id, number, position, writes FROM view_generations
                    WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number DESC LIMIT 1";
-        let rows = ask(client, sql, &[&V::NAME, &version::<V>(), &state]).await?;
+        let (view, version) = (V::NAME, version::<V>());
+        let rows = ask(transaction, sql, &[(&view, Type::TEXT), (&version, Type::INT4), (&state, Type::TEXT)]).await?;
         rows.first().map(Self::of::<V>).transpose()
     }
 

@@ -5,7 +5,7 @@ use std::{fmt, hash::BuildHasher as _, sync::Arc};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use deadpool_postgres::{Client, GenericClient};
+use deadpool_postgres::{Client, Transaction};
 use events::{
     ids::{Position, Revision, TenantId},
     integration::LastEvent,
@@ -18,7 +18,10 @@ use tokio::{
     time::Instant,
     try_join,
 };
-use tokio_postgres::{IsolationLevel, Row, types::ToSql};
+use tokio_postgres::{
+    IsolationLevel, Row,
+    types::{ToSql, Type},
+};
 
 use super::{
     super::{Error, Parked, ParkedStreams, ReadViews, Snapshot, Views},
@@ -31,7 +34,7 @@ use crate::view::View;
 
 /// How many loads go on at once without waiting for each other.
 const LOADS: usize = 64;
-/// What a document takes in memory, by the bytes of its JSON.
+/// What a document takes in memory, by the bytes of its key and its JSON.
 const BYTES_PER_JSON_BYTE: usize = 3;
 /// How often a load is tried while refreshes go on, which may overtake it, and how often at all.
 const TRIES_BESIDE_REFRESHES: u32 = 2;
@@ -129,7 +132,7 @@ async fn read_live<V: View>(client: &mut Client, tenant: &TenantId) -> Result<He
 }
 
 async fn read_tenant<V: View>(
-    client: &impl GenericClient,
+    transaction: &Transaction<'_>,
     generation: &Generation,
     tenant: &TenantId,
 ) -> Result<Held<V>, Error> {
@@ -137,15 +140,16 @@ async fn read_tenant<V: View>(
     let documents =
         format!("SELECT key, document FROM {} WHERE tenant = $1 AND document IS NOT NULL", generation.documents());
     let name = tenant.as_str();
-    let asked: [&(dyn ToSql + Sync); 1] = [&name];
-    let (last, documents) = (ask(client, &last, &asked), ask(client, &documents, &asked));
-    let (last, rows, parked) = try_join!(last, documents, parked_streams(client, generation))?;
+    let asked: [(&(dyn ToSql + Sync), Type); 1] = [(&name, Type::TEXT)];
+    let (last, documents) = (ask(transaction, &last, &asked), ask(transaction, &documents, &asked));
+    // In this order, as the first that fails makes the others fail.
+    let (last, rows, parked) = try_join!(biased; last, documents, parked_streams(transaction, generation))?;
     let last = last.first().map(|row| last_event(row, 0)).transpose()?;
     let mut bytes = 1_024;
     let mut documents = Vec::with_capacity(rows.len());
     for row in &rows {
         let (key, document): (&str, &str) = (row.try_get(0)?, row.try_get(1)?);
-        bytes += (key.len() + document.len()) * BYTES_PER_JSON_BYTE;
+        bytes += bytes_of(key, document);
         documents.push((parse_key::<V>(key)?, serde_json::from_str(document).map_err(corrupt)?));
     }
     let mut snapshot = last.map_or_else(Snapshot::default, |last| Snapshot::of(last, documents));
@@ -155,6 +159,11 @@ async fn read_tenant<V: View>(
         }
     }
     Ok(Held { snapshot: Arc::new(snapshot), generation: generation.id, written: generation.writes, bytes })
+}
+
+/// What a document takes in memory, about.
+pub(super) fn bytes_of(key: &str, document: &str) -> usize {
+    (key.len() + document.len()) * BYTES_PER_JSON_BYTE
 }
 
 pub(super) fn parse_key<V: View>(key: &str) -> Result<V::Key, Error> {
@@ -177,8 +186,8 @@ pub(super) fn position_of(number: i64) -> Position {
 }
 
 /// Every parked stream of a generation.
-pub(super) async fn parked_streams(client: &impl GenericClient, of: &Generation) -> Result<Vec<Parked>, Error> {
-    let rows = ask(client, &format!("SELECT stream, tenant, revision FROM {}", of.parked()), &[]).await?;
+pub(super) async fn parked_streams(transaction: &Transaction<'_>, of: &Generation) -> Result<Vec<Parked>, Error> {
+    let rows = ask(transaction, &format!("SELECT stream, tenant, revision FROM {}", of.parked()), &[]).await?;
     let parsed = rows.iter().map(|row| {
         let tenant = row.try_get::<_, Option<&str>>(1)?.map(TenantId::parse).transpose().map_err(corrupt)?;
         let stream = StreamName::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?;

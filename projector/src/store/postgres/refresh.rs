@@ -7,14 +7,17 @@ use std::{
     time::Duration,
 };
 
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::Transaction;
 use events::{backoff::Backoff, ids::TenantId};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout},
     try_join,
 };
-use tokio_postgres::{AsyncMessage, IsolationLevel, types::ToSql};
+use tokio_postgres::{
+    AsyncMessage, IsolationLevel,
+    types::{ToSql, Type},
+};
 
 use super::{
     super::{Error, Parked, ParkedStreams, TenantChanges},
@@ -22,7 +25,7 @@ use super::{
     connect::Connection,
     corrupt,
     generation::Generation,
-    reader::{Held, PostgresReader, Refreshed, Shown, last_event, parked_streams, parse_key, position_of},
+    reader::{Held, PostgresReader, Refreshed, Shown, bytes_of, last_event, parked_streams, parse_key, position_of},
 };
 use crate::view::View;
 
@@ -131,7 +134,8 @@ impl<V: View> PostgresReader<V> {
                 None => Ok(BTreeMap::new()),
             }
         };
-        let (tenants, parked) = try_join!(tenants, parked_streams(&transaction, &generation))?;
+        // In this order, as the first that fails makes the others fail.
+        let (tenants, parked) = try_join!(biased; tenants, parked_streams(&transaction, &generation))?;
         transaction.commit().await?;
         Ok(Some(Changes { generation, tenants, parked }))
     }
@@ -179,7 +183,7 @@ impl<V: View> PostgresReader<V> {
 }
 
 async fn changed<V: View>(
-    client: &impl GenericClient,
+    transaction: &Transaction<'_>,
     generation: &Generation,
     since: i64,
     held: &HashSet<TenantId>,
@@ -191,8 +195,9 @@ async fn changed<V: View>(
     );
     let documents =
         format!("SELECT tenant, key, document FROM {} WHERE written > $1 AND tenant = ANY($2)", generation.documents());
-    let asked: [&(dyn ToSql + Sync); 2] = [&since, &held];
-    let (moved, documents) = try_join!(ask(client, &moved, &asked), ask(client, &documents, &asked))?;
+    let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&since, Type::INT8), (&held, Type::TEXT_ARRAY)];
+    let (moved, documents) = (ask(transaction, &moved, &asked), ask(transaction, &documents, &asked));
+    let (moved, documents) = try_join!(biased; moved, documents)?;
     let mut tenants = BTreeMap::new();
     for row in moved {
         let changes = TenantChanges { last: last_event(&row, 1)?, documents: BTreeMap::new() };
@@ -200,10 +205,10 @@ async fn changed<V: View>(
     }
     for row in documents {
         let Some((changes, bytes)) = tenants.get_mut(row.try_get::<_, &str>(0)?) else { continue };
-        let document: Option<&str> = row.try_get(2)?;
-        *bytes += document.map_or(0, str::len);
+        let (key, document): (&str, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
+        *bytes += document.map_or(0, |document| bytes_of(key, document));
         let document = document.map(serde_json::from_str).transpose().map_err(corrupt)?;
-        changes.documents.insert(parse_key::<V>(row.try_get(1)?)?, document);
+        changes.documents.insert(parse_key::<V>(key)?, document);
     }
     Ok(tenants)
 }

@@ -25,11 +25,13 @@ impl Retry {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn ask<V: View>(database: &Database) -> Result<Option<Self>, Error> {
-        let client = database.client().await?;
-        let Some(live) = Generation::live::<V>(&client).await? else { return Ok(None) };
-        let before = by_stream(parked_streams(&client, &live).await?);
+        let mut client = database.client().await?;
+        let transaction = client.transaction().await?;
+        let Some(live) = Generation::live::<V>(&transaction).await? else { return Ok(None) };
+        let before = by_stream(parked_streams(&transaction, &live).await?);
         let sql = "UPDATE view_generations SET retries_asked = retries_asked + 1 WHERE id = $1 RETURNING retries_asked";
-        let asked = client.query_one(sql, &[&live.id]).await?.try_get(0)?;
+        let asked = transaction.query_one(sql, &[&live.id]).await?.try_get(0)?;
+        transaction.commit().await?;
         Ok(Some(Self { database: database.clone(), generation: live.id, asked, before }))
     }
 
@@ -50,9 +52,10 @@ impl Retry {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn parked<V: View>(&self) -> Result<ParkedStreams, Error> {
-        let client = self.database.client().await?;
-        match Generation::live::<V>(&client).await? {
-            Some(live) => Ok(by_stream(parked_streams(&client, &live).await?)),
+        let mut client = self.database.client().await?;
+        let transaction = client.transaction().await?;
+        match Generation::live::<V>(&transaction).await? {
+            Some(live) => Ok(by_stream(parked_streams(&transaction, &live).await?)),
             None => Ok(ParkedStreams::new()),
         }
     }
