@@ -239,7 +239,7 @@ async fn every_broken_rule_of_a_query_is_told_at_once() {
     let expected = ["nope", "q", "limit", "Q", "start", "limit", "sort", "supportsUpload"];
     let expected = expected.map(|name| format!("query:{name}"));
     check(query, &answer, INVALID_PARAMETER, &expected.each_ref().map(String::as_str));
-    let many: String = (0..5_000).map(|number| format!("n{number}&")).collect();
+    let many: String = (0..1_000).map(|number| format!("n{number}&")).collect();
     let answer = server.alice().get(&format!("/api/integrations?{many}")).await;
     let expected: Vec<_> = (0..100).map(|number| format!("query:n{number}")).collect();
     check("many", &answer, INVALID_PARAMETER, &expected.iter().map(String::as_str).collect::<Vec<_>>());
