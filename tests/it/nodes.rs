@@ -111,6 +111,25 @@ async fn a_slug_means_at_one_what_it_has_come_to_mean_at_the_other() {
     log::check_form(&server.rows());
 }
 
+#[tokio::test]
+async fn whoever_gave_an_integration_away_has_the_next_of_its_slug_at_each() {
+    let server = Server::start_alone().await;
+    let (alice, bob) = (at_each(&server, "alice", &[CREATE]), at_each(&server, "bob", &[]));
+    let body = json!({ "name": "Drive", "type": "custom" });
+    for round in 0..8 {
+        let (here, there) = (round % 2, (round + 1) % 2);
+        let before = alice[here].create(body.clone()).await;
+        // The last that is known there of who has the slug: somebody else.
+        done(&alice[there], "PUT", "/api/integrations/drive/owner", &json!({ "ownerId": "bob" })).await;
+        done(&bob[here], "DELETE", &before.path(""), &json!({})).await;
+        let after = alice[here].create(body.clone()).await;
+        let changed = done(&alice[there], "PUT", "/api/integrations/drive", &json!({ "scope": "all" })).await;
+        assert_eq!(changed.json()["id"], after.id.as_str());
+        done(&alice[here], "DELETE", &after.path(""), &json!({})).await;
+    }
+    log::check_form(&server.rows());
+}
+
 /// How many lists a process has answered.
 async fn lists_answered(server: &Server, process: &Process) -> u64 {
     let at = Client { metrics: Some(process.metrics_url()), ..server.anonymous() };

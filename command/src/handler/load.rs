@@ -33,24 +33,45 @@ impl Handler {
         reference: IntegrationRef,
         need: Need,
     ) -> Result<Admitted, Error> {
-        let id = match &reference {
-            IntegrationRef::Id(id) => *id,
-            IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
+        let id = match self.find(caller, &reference, &need).await {
+            // What the slug meant, as far as this process knew, may be gone, and the slug be another's.
+            Err(Error::Rejected(Rejection::NotFound)) if self.forget(caller, &reference) => {
+                self.find(caller, &reference, &need).await?
+            }
+            found => found?,
         };
-        self.check_need(caller, id, &need).await?;
         Ok(Admitted { id, reference, need })
     }
 
     /// The integration that a slug means by now, when what it meant has turned out not to be there: it may have been
     /// deleted by another process, and the slug be another's.
     pub(super) async fn admit_again(&self, caller: &Principal, admitted: &Admitted) -> Result<Admitted, Error> {
-        let IntegrationRef::Slug(slug) = &admitted.reference else { return Err(Rejection::NotFound.into()) };
-        if self.store.is_sole_writer() {
+        if !self.forget(caller, &admitted.reference) {
             return Err(Rejection::NotFound.into());
         }
-        self.forget_holder(&StreamName::slug(&caller.tenant, slug));
-        let again = self.admit(caller, admitted.reference.clone(), admitted.need.clone()).await?;
-        if again.id == admitted.id { Err(Rejection::NotFound.into()) } else { Ok(again) }
+        let id = self.find(caller, &admitted.reference, &admitted.need).await?;
+        if id == admitted.id { Err(Rejection::NotFound.into()) } else { Ok(Admitted { id, ..admitted.clone() }) }
+    }
+
+    /// Which integration a path means, as far as this process knows, or else as the store says.
+    async fn find(&self, caller: &Principal, reference: &IntegrationRef, need: &Need) -> Result<IntegrationId, Error> {
+        let id = match reference {
+            IntegrationRef::Id(id) => *id,
+            IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
+        };
+        self.check_need(caller, id, need).await?;
+        Ok(id)
+    }
+
+    /// Forgets whose a slug is, so that the store is asked; answers whether that can be another one than this process knew.
+    fn forget(&self, caller: &Principal, reference: &IntegrationRef) -> bool {
+        match reference {
+            IntegrationRef::Slug(slug) if !self.store.is_sole_writer() => {
+                self.forget_holder(&StreamName::slug(&caller.tenant, slug));
+                true
+            }
+            IntegrationRef::Slug(_) | IntegrationRef::Id(_) => false,
+        }
     }
 
     async fn check_need(&self, caller: &Principal, id: IntegrationId, need: &Need) -> Result<(), Error> {
