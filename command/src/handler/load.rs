@@ -33,10 +33,10 @@ impl Handler {
         reference: IntegrationRef,
         need: Need,
     ) -> Result<Admitted, Error> {
-        let id = match self.find(caller, &reference, &need).await {
-            // What the slug meant, as far as this process knew, may be gone, and the slug be another's.
-            Err(Error::Rejected(Rejection::NotFound)) if self.forget(caller, &reference) => {
-                self.find(caller, &reference, &need).await?
+        let id = match self.find(caller, &reference, &need, Source::Cache).await {
+            // Nobody is refused by what this process remembers.
+            Err(Error::Rejected(_)) if !self.store.is_sole_writer() => {
+                self.find(caller, &reference, &need, Source::Store).await?
             }
             found => found?,
         };
@@ -46,50 +46,36 @@ impl Handler {
     /// The integration that a slug means by now, when what it meant has turned out not to be there: it may have been
     /// deleted by another process, and the slug be another's.
     pub(super) async fn admit_again(&self, caller: &Principal, admitted: &Admitted) -> Result<Admitted, Error> {
-        if !self.forget(caller, &admitted.reference) {
+        if self.store.is_sole_writer() {
             return Err(Rejection::NotFound.into());
         }
-        let id = self.find(caller, &admitted.reference, &admitted.need).await?;
+        let id = self.find(caller, &admitted.reference, &admitted.need, Source::Store).await?;
         if id == admitted.id { Err(Rejection::NotFound.into()) } else { Ok(Admitted { id, ..admitted.clone() }) }
     }
 
-    /// Which integration a path means, as far as this process knows, or else as the store says.
-    async fn find(&self, caller: &Principal, reference: &IntegrationRef, need: &Need) -> Result<IntegrationId, Error> {
+    async fn find(
+        &self,
+        caller: &Principal,
+        reference: &IntegrationRef,
+        need: &Need,
+        source: Source,
+    ) -> Result<IntegrationId, Error> {
         let id = match reference {
             IntegrationRef::Id(id) => *id,
-            IntegrationRef::Slug(slug) => self.resolve(&caller.tenant, slug).await?.ok_or(Rejection::NotFound)?,
-        };
-        self.check_need(caller, id, need).await?;
-        Ok(id)
-    }
-
-    /// Forgets whose a slug is, so that the store is asked; answers whether that can be another one than this process knew.
-    fn forget(&self, caller: &Principal, reference: &IntegrationRef) -> bool {
-        match reference {
-            IntegrationRef::Slug(slug) if !self.store.is_sole_writer() => {
-                self.forget_holder(&StreamName::slug(&caller.tenant, slug));
-                true
+            IntegrationRef::Slug(slug) => {
+                self.resolve(&caller.tenant, slug, source).await?.ok_or(Rejection::NotFound)?
             }
-            IntegrationRef::Slug(_) | IntegrationRef::Id(_) => false,
-        }
-    }
-
-    async fn check_need(&self, caller: &Principal, id: IntegrationId, need: &Need) -> Result<(), Error> {
-        let stream = StreamName::integration(&caller.tenant, id);
-        let state = match self.peek(&stream, Source::Cache).await {
-            // Whoever may not even see it must not learn that it is there.
+        };
+        match self.peek(&StreamName::integration(&caller.tenant, id), source).await {
+            Ok(state) => decide::admit(&state, caller, need)?,
             Err(Error::Parked { known, cause }) => {
+                // Whoever may not even see it must not learn that it is there.
                 decide::admit(&known, caller, &Need::Level(Level::Read))?;
                 return Err(Error::Parked { known, cause });
             }
-            state => state?,
+            Err(error) => return Err(error),
         };
-        let mut admitted = decide::admit(&state, caller, need).map(drop);
-        if admitted.is_err() && !self.store.is_sole_writer() {
-            let state = self.peek(&stream, Source::Store).await?;
-            admitted = decide::admit(&state, caller, need).map(drop);
-        }
-        Ok(admitted?)
+        Ok(id)
     }
 
     /// The state of an integration whose turn it is: nobody else appends to it from here, so that what is cached is

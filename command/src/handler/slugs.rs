@@ -33,10 +33,16 @@ pub(super) enum Claim {
 
 impl Handler {
     /// The integration that a slug stands for; `None` when there is none.
-    pub(super) async fn resolve(&self, tenant: &TenantId, slug: &Slug) -> Result<Option<IntegrationId>, Error> {
+    pub(super) async fn resolve(
+        &self,
+        tenant: &TenantId,
+        slug: &Slug,
+        source: Source,
+    ) -> Result<Option<IntegrationId>, Error> {
         let stream = StreamName::slug(tenant, slug);
-        if let Some(holder) = self.holders.get(&stream)
-            && self.holds(tenant, slug, holder, Source::Cache).await?
+        if source == Source::Cache
+            && let Some(holder) = self.holders.get(&stream)
+            && self.holds(tenant, slug, holder, source).await?
         {
             return Ok(Some(holder.integration));
         }
