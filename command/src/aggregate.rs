@@ -92,8 +92,7 @@ pub fn evolve(state: Aggregate, fact: &Fact) -> Aggregate {
         Aggregate::Deleted(last) => return Aggregate::Deleted(last),
     };
     let Some(integration) = integration::evolve(integration, fact) else {
-        let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
-        return Aggregate::Deleted(last);
+        return Aggregate::Deleted(fact.into());
     };
     let mut live = Live { integration, key, origins };
     match &fact.event {

@@ -49,6 +49,12 @@ pub struct LastEvent {
     pub hash: Digest,
 }
 
+impl From<&Fact> for LastEvent {
+    fn from(fact: &Fact) -> Self {
+        Self { revision: fact.revision, position: fact.position, hash: fact.hash }
+    }
+}
+
 impl LastEvent {
     /// How clients name the state that this event made: `<revision>-<first 8 hex digits of its hash>`.
     #[must_use]
@@ -177,12 +183,8 @@ fn evolve_held<S>(
         IntegrationEvent::IconRemoved(_) => integration.icon = None,
     }
     integration.updated_at = integration.updated_at.max(fact.at);
-    integration.last = last_event(fact);
+    integration.last = fact.into();
     Some(state)
-}
-
-fn last_event(fact: &Fact) -> LastEvent {
-    LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash }
 }
 
 fn begin(created: &IntegrationCreated, fact: &Fact) -> Integration {
@@ -203,7 +205,7 @@ fn begin(created: &IntegrationCreated, fact: &Fact) -> Integration {
         icon: None,
         created_at: fact.at,
         updated_at: fact.at,
-        last: last_event(fact),
+        last: fact.into(),
     }
 }
 

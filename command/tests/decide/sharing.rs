@@ -196,7 +196,7 @@ fn an_icon_is_set_replaced_kept_and_removed() {
 #[test]
 fn a_stale_precondition_stops_every_command_and_the_right_one_none() {
     let last = fact(1, created());
-    let change = LastEvent { revision: last.revision, position: last.position, hash: last.hash }.change();
+    let change = LastEvent::from(&last).change();
     let history = || [created(), shared("bob", Level::Read)];
     let commands = || {
         [

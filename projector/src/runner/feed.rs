@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use events::{
     ids::{Position, TenantId},
-    integration::{Fact, LastEvent},
+    integration::Fact,
 };
 
 use super::Read;
@@ -127,15 +127,14 @@ pub fn fold<V: View>(mut before: Documents<V>, from: Position, facts: &[Fact]) -
     let mut tenants = BTreeMap::<TenantId, TenantChanges<V>>::new();
     for fact in facts {
         for key in V::keys(fact) {
-            let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
             let changes = match tenants.get_mut(&fact.tenant) {
                 Some(changes) => changes,
                 None => {
-                    let changes = TenantChanges { last, documents: BTreeMap::new() };
+                    let changes = TenantChanges { last: fact.into(), documents: BTreeMap::new() };
                     tenants.entry(fact.tenant.clone()).or_insert(changes)
                 }
             };
-            changes.last = last;
+            changes.last = fact.into();
             let known = changes.documents.remove(&key);
             let document = known.unwrap_or_else(|| before.remove(&(fact.tenant.clone(), key.clone())));
             let after = V::apply(&key, document, fact);
