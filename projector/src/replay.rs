@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use events::{
     ids::{Position, TenantId},
-    integration::{Fact, LastEvent},
+    integration::Fact,
 };
 
 use foldhash::fast::RandomState;
 
 use crate::{
-    store::{Parked, Replayed, TenantChanges},
+    store::{Batch, Parked, TenantChanges},
     view::View,
 };
 
@@ -27,23 +27,22 @@ impl<V: View> Default for Replay<V> {
 impl<V: View> Replay<V> {
     /// Takes the next fact.
     pub(crate) fn fold(&mut self, fact: &Fact) {
-        let last = LastEvent { revision: fact.revision, position: fact.position, hash: fact.hash };
         for key in V::keys(fact) {
             let changes = match self.0.get_mut(&fact.tenant) {
                 Some(changes) => changes,
                 None => {
-                    let changes = TenantChanges { last, documents: BTreeMap::new() };
+                    let changes = TenantChanges { last: fact.into(), documents: BTreeMap::new() };
                     self.0.entry(fact.tenant.clone()).or_insert(changes)
                 }
             };
-            changes.last = last;
+            changes.last = fact.into();
             let document = changes.documents.entry(key.clone()).or_default();
             *document = V::apply(&key, document.take(), fact);
         }
     }
 
     /// What is to be shown now that everything `through` a position was taken.
-    pub(crate) fn finish(self, through: Position, parked: Vec<Parked>) -> Replayed<V> {
-        Replayed { through, tenants: self.0.into_iter().collect(), parked }
+    pub(crate) fn finish(self, through: Position, parked: Vec<Parked>) -> Batch<V> {
+        Batch { tenants: self.0.into_iter().collect(), parked, ..Batch::empty(Position::START, through) }
     }
 }

@@ -79,16 +79,6 @@ impl<V: View> Batch<V> {
     }
 }
 
-/// A view from its beginning: what takes the place of nothing.
-pub struct Replayed<V: View> {
-    /// The checkpoint.
-    pub through: Position,
-    /// Every tenant that an event changed, with all that it has.
-    pub tenants: Vec<(TenantId, TenantChanges<V>)>,
-    /// Every parked stream.
-    pub parked: Vec<Parked>,
-}
-
 /// A stream with an event that this release cannot read: its documents stay as they were before that event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parked {
@@ -121,12 +111,6 @@ impl<V: View> TenantChanges<V> {
 impl<V: View> fmt::Debug for Batch<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Batch of {} from {} through {}", V::NAME, self.from, self.through)
-    }
-}
-
-impl<V: View> fmt::Debug for Replayed<V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} through {}", V::NAME, self.through)
     }
 }
 
@@ -274,9 +258,9 @@ pub trait WriteViews<V: View>: Views {
     /// [`Error::Fenced`], [`Error::Unavailable`].
     async fn show(&self) -> Result<(), Error>;
 
-    /// Writes a whole view, where there is nothing of it yet.
+    /// Writes the batch that everything up to here makes, where there is nothing of the view yet.
     ///
     /// # Errors
     /// See [`enum@Error`].
-    async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error>;
+    async fn write_replayed(&self, batch: Batch<V>) -> Result<(), Error>;
 }

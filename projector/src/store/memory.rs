@@ -15,7 +15,7 @@ use events::{
 use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
-use super::{Batch, Documents, Error, Parked, ParkedStreams, ReadViews, Replayed, Snapshot, Views, WriteViews};
+use super::{Batch, Documents, Error, Parked, ParkedStreams, ReadViews, Snapshot, Views, WriteViews};
 use crate::view::View;
 
 type Tenants<V> = HashMap<TenantId, Arc<ArcSwap<Snapshot<V>>>, RandomState>;
@@ -143,17 +143,17 @@ impl<V: View> WriteViews<V> for MemoryViews<V> {
         Ok(())
     }
 
-    async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
+    async fn write_replayed(&self, batch: Batch<V>) -> Result<(), Error> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        self.expect_at(Position::START)?;
-        for (tenant, changes) in replayed.tenants {
+        self.expect_at(batch.from)?;
+        for (tenant, changes) in batch.tenants {
             let snapshot = Snapshot::of(changes.last, changes.into_documents());
             self.find_or_add(tenant).store(Arc::new(snapshot));
         }
-        if !replayed.parked.is_empty() {
-            self.park(replayed.parked);
+        if !batch.parked.is_empty() {
+            self.park(batch.parked);
         }
-        self.checkpoint.send_replace(replayed.through);
+        self.checkpoint.send_replace(batch.through);
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use events::{
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
-use super::{Batch, Error, Parked, ReadViews, Replayed, Snapshot, TenantChanges, WriteViews};
+use super::{Batch, Error, Parked, ReadViews, Snapshot, TenantChanges, WriteViews};
 use crate::view::integrations::Integrations;
 
 /// A case for each adapter.
@@ -219,8 +219,7 @@ pub async fn a_replayed_view_takes_the_place_of_nothing_only(store: &Fixture) {
         let mut tenants = batch(0, 5, 0, number, true).tenants;
         // Something was there and is no more.
         tenants.get_mut(&tenant(0)).unwrap().documents.insert(id(8), None);
-        let tenants = tenants.into_iter().collect();
-        Replayed { through: Position::new(7), tenants, parked: vec![parked(3)] }
+        Batch { tenants, parked: vec![parked(3)], ..nothing(0, 7) }
     };
     store.writer.write_replayed(replayed(1)).await.unwrap();
     let snapshot = store.snapshot(0).await;

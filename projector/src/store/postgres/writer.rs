@@ -1,6 +1,11 @@
 //! The writing half: a batch is one statement.
 
-use std::{collections::BTreeSet, fmt, marker::PhantomData, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -17,7 +22,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    super::{Batch, Documents, Error, Parked, ParkedStreams, Replayed, TenantChanges, Views, WriteViews},
+    super::{Batch, Documents, Error, Parked, ParkedStreams, TenantChanges, Views, WriteViews},
     CHANNEL, DELETED_STAY, corrupt,
     generation::Generation,
     lease::Lease,
@@ -285,18 +290,18 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
         if row.try_get::<_, i64>(0)? > 0 { Ok(()) } else { Err(Error::Fenced) }
     }
 
-    async fn write_replayed(&self, replayed: Replayed<V>) -> Result<(), Error> {
+    async fn write_replayed(&self, batch: Batch<V>) -> Result<(), Error> {
         let mut client = self.lease.database.client().await?;
         let transaction = client.transaction().await?;
         let sql = format!("WITH {FENCE} SELECT writes FROM fence");
-        let position = signed(replayed.through.get());
+        let Batch { from, through, tenants, parked, .. } = batch;
+        let (before, after) = (signed(from.get()), signed(through.get()));
         let fenced: [&(dyn ToSql + Sync); 5] =
-            [&self.lease.name, &self.lease.epoch, &self.generation.id, &signed(0), &position];
+            [&self.lease.name, &self.lease.epoch, &self.generation.id, &before, &after];
         let Some(row) = transaction.query_opt(&sql, &fenced).await? else {
             drop(transaction);
-            return Err(self.refusal(&client, Position::START).await);
+            return Err(self.refusal(&client, from).await);
         };
-        let Replayed { through, tenants, parked } = replayed;
         copy(&transaction, &self.generation, tenants, &parked, row.try_get(0)?).await?;
         transaction.commit().await?;
         self.moved(through, parked, &[]);
@@ -308,7 +313,7 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
 async fn copy<V: View>(
     transaction: &Transaction<'_>,
     generation: &Generation,
-    tenants: Vec<(TenantId, TenantChanges<V>)>,
+    tenants: BTreeMap<TenantId, TenantChanges<V>>,
     parked: &[Parked],
     written: i64,
 ) -> Result<(), Error> {
