@@ -159,7 +159,7 @@ impl Service {
         let mut api = api.merge(root::router(root.clone()));
         if let Some(listener) = listeners.metrics {
             let door = stack.clone().wrap(root::metrics_router(root).into());
-            self.tasks.spawn(listen::serve(listener, door, self.tasks.clone(), self.stop.clone()));
+            self.tasks.spawn(listen::serve(listener, door, self.stop.clone()));
         } else {
             api = api.merge(root::metrics_router(root));
         }
@@ -167,7 +167,7 @@ impl Service {
         description.merge(root::openapi_routes().into_openapi());
         let description = openapi::describe(description, env!("CARGO_PKG_VERSION"));
         let door = stack.wrap(router.merge(root::openapi_router(description)));
-        self.tasks.spawn(listen::serve(listeners.requests, door, self.tasks.clone(), self.stop.clone()));
+        self.tasks.spawn(listen::serve(listeners.requests, door, self.stop.clone()));
     }
 
     /// Does something beside the requests, until it ends or the service stops.

@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
     sync::mpsc::unbounded_channel,
+    time::timeout,
 };
 
 use super::check_log_and_views;
@@ -16,6 +17,8 @@ use crate::{
     process::{Process, eventually},
 };
 
+/// How long the service waits for requests that are being served.
+const DRAIN: Duration = Duration::from_secs(30);
 /// Less than the service waits for requests that are being served.
 const SOON: Duration = Duration::from_secs(20);
 
@@ -72,6 +75,21 @@ async fn connections_on_which_nothing_is_asked_do_not_keep_it_from_stopping() {
     let mut rest = Vec::new();
     silent.read_to_end(&mut rest).await.unwrap();
     assert!(rest.is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answers_does_not_keep_it_from_stopping() {
+    let mut server = Server::start_alone().await;
+    let mut client = TcpStream::connect(address(&server)).await.unwrap();
+    let request = b"GET /openapi.json HTTP/1.1\r\nHost: here\r\n\r\n";
+    // Until no more fits between the two: then the service waits for the client to take something.
+    while let Ok(sent) = timeout(Duration::from_secs(1), client.write_all(&request.repeat(1_000))).await {
+        sent.unwrap();
+    }
+    let started = Instant::now();
+    assert_eq!(server.terminate().code(), Some(0));
+    assert!(started.elapsed() < DRAIN + SOON, "it took {:?}", started.elapsed());
+    assert!(server.log().contains("when the time to drain was over"), "{}", server.log());
 }
 
 #[tokio::test]
