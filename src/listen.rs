@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::{body::Body, response::Response};
+use axum::response::Response;
 use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -90,9 +90,9 @@ fn spawn(
     let pulse = Arc::new(Pulse::default());
     let beating = Arc::clone(&pulse);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        let (serving, door, request) = (beating.serve(), door.clone(), request.map(Body::new));
+        let (serving, answered) = (beating.serve(), door.answer(request, peer));
         async move {
-            let response = door.answer(request, peer).await;
+            let response = answered.await;
             drop(serving);
             Ok::<_, Infallible>(without_length(response))
         }

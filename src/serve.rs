@@ -31,7 +31,7 @@ use crate::{
     commands::{Commands, now},
     log,
     root::Root,
-    service::{self, Addresses, Service, Trust},
+    service::{self, Addresses, Api, Service, Trust},
     token::now_seconds,
 };
 
@@ -59,7 +59,8 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     let readers = Readers::make(&mut memory);
     let replayed = readers.integrations.checkpoint();
     let queries = Queries::new(readers, Arc::clone(&store), query_settings(&options.reading));
-    let api = commands.router(&service).merge(query::router(Arc::new(queries)));
+    let queries = Arc::new(queries);
+    let routes = commands.router(&service).merge(query::router(Arc::clone(&queries)));
     let root = Root::of(&service, &store, memory.views);
     #[cfg(feature = "kafka")]
     let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
@@ -68,6 +69,7 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
         let publisher = publisher.traced(service.spans());
         service.tasks.spawn(publisher.run(Arc::clone(&store), service.stop.clone()));
     }
+    let api = Api { routes, at_hand: Some(queries) };
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);
     service.tasks.spawn(clean(Arc::clone(&store), replayed, service.stop.clone()));

@@ -24,7 +24,7 @@ use utoipa_axum::router::OpenApiRouter;
 use web::{
     bearer::{TokenKey, Tokens, provider::Provider},
     client::TrustedProxies,
-    layers::Stack,
+    layers::{AtHand, Stack},
     load::Load,
     metrics::Metrics,
     openapi,
@@ -48,6 +48,19 @@ pub(crate) struct Service {
     spans: Option<Spans>,
     failures: (mpsc::Sender<Failure>, mpsc::Receiver<Failure>),
     signals: Signals,
+}
+
+/// What a role answers under `/api`.
+pub(crate) struct Api {
+    pub(crate) routes: OpenApiRouter,
+    /// What can be answered without going through the routes.
+    pub(crate) at_hand: Option<Arc<dyn AtHand>>,
+}
+
+impl From<OpenApiRouter> for Api {
+    fn from(routes: OpenApiRouter) -> Self {
+        Self { routes, at_hand: None }
+    }
 }
 
 /// Whose tokens are taken.
@@ -145,7 +158,7 @@ impl Service {
         listeners: Listeners,
         tokens: Option<Arc<Tokens>>,
         root: Root,
-        api: OpenApiRouter,
+        api: Api,
     ) {
         let stack = Stack {
             tokens,
@@ -155,10 +168,11 @@ impl Service {
             spans: self.spans(),
             trusted_proxies: TrustedProxies(http.trusted_proxy.clone()),
             cors_origins: http.cors_origin.clone(),
+            at_hand: api.at_hand,
         };
-        let mut api = api.merge(root::router(root.clone()));
+        let mut api = api.routes.merge(root::router(root.clone()));
         if let Some(listener) = listeners.metrics {
-            let door = stack.clone().wrap(root::metrics_router(root).into());
+            let door = Stack { at_hand: None, ..stack.clone() }.wrap(root::metrics_router(root).into());
             self.tasks.spawn(listen::serve(listener, door, self.stop.clone()));
         } else {
             api = api.merge(root::metrics_router(root));

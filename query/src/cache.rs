@@ -51,12 +51,26 @@ impl ReadCache {
         Self(cache)
     }
 
+    /// Forgets everything.
+    #[cfg(test)]
+    pub(crate) fn forget(&self) {
+        self.0.invalidate_all();
+    }
+
     /// A visible set; made by one caller when several ask at once.
     pub(crate) fn visible(&self, key: Key, make: impl FnOnce() -> Vec<Arc<Integration>>) -> Arc<[Arc<Integration>]> {
         let Made::Visible(set) = self.0.get_with(key, || Made::Visible(make().into())) else {
             unreachable!("no body has the shape of a visible set")
         };
         set
+    }
+
+    /// A body, if it was made before.
+    pub(crate) fn held(&self, key: &Key) -> Option<Bytes> {
+        match self.0.get(key)? {
+            Made::Body(body) => Some(body),
+            Made::Visible(_) => unreachable!("no visible set has the shape of a body"),
+        }
     }
 
     /// A body; made by one caller when several ask at once.

@@ -83,6 +83,16 @@ impl Queries {
         Ok(Reading { caller, snapshot, position, applied, fault })
     }
 
+    /// The caller's tenant as it is held, where nobody asks for a position that it might not have reached.
+    pub(crate) fn at_hand(&self, caller: Arc<Caller>, headers: &HeaderMap) -> Option<Reading> {
+        if headers.contains_key(INTEGRATION_POSITION) {
+            return None;
+        }
+        let snapshot = self.views.integrations.held(&caller.principal.tenant)?;
+        let position = snapshot.position();
+        Some(Reading { caller, snapshot, position, applied: None, fault: None })
+    }
+
     /// Likewise, with what its principals reach: two views, of which either may be further than the other.
     pub(crate) async fn read_access(
         &self,

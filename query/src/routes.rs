@@ -1,11 +1,12 @@
 //! The read routes.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use events::{
     driver::Catalogue,
     envelope::Digest,
@@ -19,8 +20,10 @@ use serde::Serialize;
 use utoipa::{ToSchema, openapi::OpenApi};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
-    conditional::{Conditional, HAL, JSON, Shape, add_cache_headers},
+    bearer::Caller,
+    conditional::{Coding, Conditional, HAL, JSON, Shape, add_cache_headers},
     incoming::Incoming,
+    layers::AtHand,
     params::encode_segment,
     problem::{Kind, Problem},
     representation::{
@@ -43,6 +46,8 @@ mod not_built;
 mod principals;
 
 type Read = State<Arc<Queries>>;
+
+const FLAT_LIST: &str = "/api/integrations-list";
 
 /// The read routes, and those of the contract that come with a later release.
 pub fn router(queries: Arc<Queries>) -> OpenApiRouter {
@@ -90,17 +95,37 @@ impl Shown<'_> {
         self.answer(&change, state, render)
     }
 
+    /// Answers with a collection of the tenant where that needs nothing made: 304, or what is kept of it.
+    fn at_hand(self) -> Option<Response> {
+        let (queries, snapshot) = (self.queries, &self.reading.snapshot);
+        let held = |key, _| queries.cache.held(&key).ok_or(());
+        self.try_answer(&snapshot.change(), snapshot.hash(), held).ok()
+    }
+
     /// Answers with one integration or a part of it, likewise.
     fn integration(self, integration: &Integration, render: impl FnOnce() -> Vec<u8>) -> Response {
         self.answer(&integration.last.change(), integration.last.hash, render)
     }
 
     fn answer(self, change: &str, state: Digest, render: impl FnOnce() -> Vec<u8>) -> Response {
+        let queries = self.queries;
+        let made = |key, coding: Coding| Ok::<_, Infallible>(queries.cache.body(key, || coding.encode(render())));
+        let Ok(response) = self.try_answer(change, state, made);
+        response
+    }
+
+    fn try_answer<E>(
+        self,
+        change: &str,
+        state: Digest,
+        body: impl FnOnce(Key, Coding) -> Result<Bytes, E>,
+    ) -> Result<Response, E> {
         let conditional = Conditional::of(self.headers);
         let coding = conditional.coding();
         let shape = self.shape.digest(coding);
-        let encoded = || self.queries.cache.body(Key { state, shape }, || coding.encode(render()));
-        finish(self.reading, conditional.answer(change, shape, self.media_type, encoded))
+        let body = || body(Key { state, shape }, coding);
+        let response = conditional.try_answer(change, shape, self.media_type, body)?;
+        Ok(finish(self.reading, response))
     }
 }
 
@@ -149,16 +174,31 @@ async fn list(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
 ///
 /// All that the caller may see and that are not embedded, sorted by name: for galleries and pickers.
 #[utoipa::path(
-    get, path = "/api/integrations-list", tag = "Integrations",
+    get, path = FLAT_LIST, tag = "Integrations",
     responses((status = 200, description = "The list", body = Vec<FlatIntegration<'static>>, content_type = "application/json"))
 )]
 async fn flat_list(State(queries): Read, incoming: Incoming) -> Result<Response, Problem> {
     let mut reading = queries.read(&incoming).await?;
     incoming.expect_no_query()?;
     reading.check()?;
+    Ok(flat(&queries, &reading, &incoming.headers).collection(|| to_flat_json(&queries.visible(&reading))))
+}
+
+fn flat<'a>(queries: &'a Queries, reading: &'a Reading, headers: &'a HeaderMap) -> Shown<'a> {
     let shape = reading.collection("integrations-list", "");
-    Ok(Shown { queries: &queries, reading: &reading, headers: &incoming.headers, shape, media_type: JSON }
-        .collection(|| to_flat_json(&queries.visible(&reading))))
+    Shown { queries, reading, headers, shape, media_type: JSON }
+}
+
+/// The flat list, which galleries ask for all the time.
+impl AtHand for Queries {
+    fn route(&self) -> &'static str {
+        FLAT_LIST
+    }
+
+    fn answer(&self, caller: Arc<Caller>, headers: &HeaderMap) -> Option<Response> {
+        let reading = Queries::at_hand(self, caller, headers)?;
+        flat(self, &reading, headers).at_hand()
+    }
 }
 
 /// List the embedded integrations of a library
@@ -231,7 +271,7 @@ async fn icon(State(queries): Read, incoming: Incoming) -> Result<Response, Prob
     reading.check()?;
     let conditional = Conditional::of(&incoming.headers);
     let found = match known.filter(|icon| conditional.has_bytes(icon.sha256)) {
-        Some(icon) => Some((icon, bytes::Bytes::new())),
+        Some(icon) => Some((icon, Bytes::new())),
         None => queries.icon(&mut reading, &reference).await?,
     };
     let Some((icon, bytes)) = found else {
@@ -436,3 +476,6 @@ fn page_of<'a>(found: &[&'a Arc<Integration>], page: Page, links: PageLinks) -> 
     let items = shown.map(|integration| IntegrationItem::of(integration)).collect();
     IntegrationCollection::new(links, items, page.start, found.len())
 }
+
+#[cfg(test)]
+mod tests;

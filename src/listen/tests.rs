@@ -28,6 +28,7 @@ fn connect_with(buffer: usize, tasks: &TaskTracker, graceful: &GracefulShutdown)
         spans: None,
         trusted_proxies: TrustedProxies::default(),
         cors_origins: Vec::new(),
+        at_hand: None,
     };
     let large = get(async || Bytes::from(vec![0; LARGE]));
     let late = get(async || sleep(WRITE_TIMEOUT * 2).await);

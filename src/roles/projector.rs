@@ -45,7 +45,7 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
         let publishing = publisher.run_in_turns(database.clone(), Arc::clone(&store), service.stop.clone());
         service.tasks.spawn(publishing);
     }
-    service.answer(&options.http, listeners, None, root, OpenApiRouter::new());
+    service.answer(&options.http, listeners, None, root, OpenApiRouter::new().into());
     addresses.tell("projector");
     service.run(&*store).await
 }

@@ -17,7 +17,7 @@ use crate::{
     Failure, cli, files, log,
     root::Root,
     serve::query_settings,
-    service::{self, EachView, Service, Trust},
+    service::{self, Api, EachView, Service, Trust},
 };
 
 /// Runs the role until it is told to stop.
@@ -41,7 +41,8 @@ async fn query(options: &cli::Query, data_dir: &Path) -> Result<(), Failure> {
     let root = Root { writes_log: false, ..Root::of(&service, &store, following.views) };
     // Commands first, as everywhere: `Allow` lists methods in this order.
     let commands = elsewhere(command::description(), "This process answers reads only.");
-    let api = commands.merge(query::router(Arc::new(queries)));
+    let queries = Arc::new(queries);
+    let api = Api { routes: commands.merge(query::router(Arc::clone(&queries))), at_hand: Some(queries) };
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     addresses.tell("query");
     service.run(&*store).await

@@ -12,6 +12,7 @@ use super::{
     log::Row,
 };
 
+mod at_hand;
 mod codings;
 mod commands;
 mod creates;

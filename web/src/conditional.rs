@@ -1,7 +1,7 @@
 //! Conditional requests (RFC 9110 §13): validators `"<change>.<shape>"`, what a request's tags match, and answers that
 //! are compressed with a tag of their own.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::{collections::BTreeMap, convert::Infallible, io::Write as _};
 
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
@@ -241,25 +241,31 @@ impl Conditional {
 
     /// Answers with the state `change` in a shape: 304 where the client has it, else the body that `encoded` gives, in
     /// [`Conditional::coding`].
-    pub fn answer(
+    ///
+    /// # Errors
+    /// What `encoded` tells instead; it is not asked for a 304.
+    pub fn try_answer<E>(
         &self,
         change: &str,
         shape: Digest,
         media_type: HeaderValue,
-        encoded: impl FnOnce() -> Bytes,
-    ) -> Response {
+        encoded: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Response, E> {
         self.respond(tag(change, shape), self.coding, media_type, encoded)
     }
 
     /// Answers with a body that is its own state: its tag is of its bytes.
     pub fn answer_body(&self, shape: Shape<'_>, media_type: HeaderValue, body: Vec<u8>) -> Response {
         let digest = Digest::of(&body).to_string();
-        self.answer(&digest[..16], shape.digest(self.coding), media_type, || self.coding.encode(body))
+        let encoded = || Ok::<_, Infallible>(self.coding.encode(body));
+        let Ok(response) = self.try_answer(&digest[..16], shape.digest(self.coding), media_type, encoded);
+        response
     }
 
     /// Answers with bytes that are known by their digest and are never compressed.
     pub fn answer_bytes(&self, digest: Digest, media_type: HeaderValue, bytes: Bytes) -> Response {
-        self.respond(bytes_tag(digest), Coding::Identity, media_type, || bytes)
+        let Ok(response) = self.respond(bytes_tag(digest), Coding::Identity, media_type, || Ok::<_, Infallible>(bytes));
+        response
     }
 
     /// Whether the client has the bytes of this digest.
@@ -268,15 +274,15 @@ impl Conditional {
         self.matches(&bytes_tag(digest))
     }
 
-    fn respond(
+    fn respond<E>(
         &self,
         tag: HeaderValue,
         coding: Coding,
         media_type: HeaderValue,
-        encoded: impl FnOnce() -> Bytes,
-    ) -> Response {
+        encoded: impl FnOnce() -> Result<Bytes, E>,
+    ) -> Result<Response, E> {
         let has_it = self.matches(&tag);
-        let mut response = Response::new(if has_it { Body::empty() } else { Body::from(encoded()) });
+        let mut response = Response::new(if has_it { Body::empty() } else { Body::from(encoded()?) });
         let headers = response.headers_mut();
         headers.reserve(HEADERS);
         if !has_it {
@@ -290,7 +296,7 @@ impl Conditional {
         if has_it {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
-        response
+        Ok(response)
     }
 
     fn matches(&self, tag: &HeaderValue) -> bool {

@@ -4,22 +4,32 @@
 
 use std::{
     any::Any,
+    borrow::Cow,
     convert::Infallible,
+    fmt,
+    future::{Ready, ready},
     net::SocketAddr,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError},
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use axum::{
     Router,
+    body::{Body, HttpBody},
     extract::{MatchedPath, Request},
     handler::Handler as _,
     response::{IntoResponse, Response},
     routing::Route,
 };
+use bytes::Bytes;
 use events::trace::{Collector, OTHER_METHOD, Outcome, Span, TraceParent, Work};
-use futures_util::FutureExt as _;
+use futures_util::{
+    FutureExt as _,
+    future::{BoxFuture, Either},
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use tower::{Layer as _, ServiceExt as _, layer::layer_fn, service_fn};
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -52,6 +62,17 @@ pub struct Stack {
     pub trusted_proxies: TrustedProxies,
     /// Front ends elsewhere.
     pub cors_origins: Vec<HeaderValue>,
+    /// What can be answered without going through the routes.
+    pub at_hand: Option<Arc<dyn AtHand>>,
+}
+
+/// Answers a route that is asked for all the time with what is there already: no router, no wait, nothing made.
+pub trait AtHand: fmt::Debug + Send + Sync {
+    /// The route, which takes no parameters.
+    fn route(&self) -> &'static str;
+
+    /// What the route would answer to a GET without a query; `None` where it would have to wait or to make something.
+    fn answer(&self, caller: Arc<Caller>, headers: &HeaderMap) -> Option<Response>;
 }
 
 /// A request on its way, as whatever handles it knows it.
@@ -67,6 +88,32 @@ pub struct Asked {
     route: OnceLock<MatchedPath>,
     /// Why no route is to take it.
     pub(crate) refused: Mutex<Option<Problem>>,
+}
+
+/// The answer to a request, at once or later.
+#[must_use = "nothing is answered before it is awaited"]
+pub struct Answer(Either<Ready<Response>, BoxFuture<'static, Response>>);
+
+impl Future for Answer {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Response> {
+        self.0.poll_unpin(context)
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer").finish_non_exhaustive()
+    }
+}
+
+/// What is seen of a request from its begin to its end.
+#[derive(Debug)]
+struct Observed {
+    started: Instant,
+    method: &'static str,
+    span: Option<Box<dyn Span>>,
 }
 
 /// The routes, behind everything that a request goes through.
@@ -111,35 +158,22 @@ async fn refuse(incoming: Incoming) -> Problem {
 }
 
 impl Door {
-    /// Answers a request; measures and logs it, whatever answered it, a panic too.
-    pub async fn answer(&self, mut request: Request, peer: SocketAddr) -> Response {
+    /// Answers a request; measures and logs it, whatever answers it, a panic of that too.
+    pub fn answer<B>(&self, request: http::Request<B>, peer: SocketAddr) -> Answer
+    where
+        B: HttpBody<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+    {
         let started = Instant::now();
-        let stack = &self.0.stack;
         let method = method_name(request.method());
-        let mut context = RequestContext::of(request.headers(), peer, &stack.trusted_proxies);
+        let mut context = RequestContext::of(request.headers(), peer, &self.0.stack.trusted_proxies);
         let span = self.begin_span(method, request.uri().path(), &mut context);
-        let asked = Arc::new(Asked {
-            context,
-            in_flight: OnceLock::new(),
-            caller: OnceLock::new(),
-            route: OnceLock::new(),
-            refused: Mutex::new(None),
-        });
-        request.extensions_mut().insert(Arc::clone(&asked));
-        let answered = AssertUnwindSafe(self.0.let_in(request, &asked)).catch_unwind().await;
-        let mut response = answered.unwrap_or_else(|panic| answer_panic(&*panic));
-        let elapsed = started.elapsed();
-        let route = asked.route.get().map_or("none", MatchedPath::as_str);
-        let status = response.status().as_u16();
-        log(&asked.context, method, route, status, elapsed, &response);
-        let labels = RequestLabels { method, route: route.to_owned(), status };
-        stack.metrics.request_seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
-        if let Some(span) = span {
-            span.end(Outcome::Answered { route: asked.route.get().map(MatchedPath::as_str), status });
+        let observed = Observed { started, method, span };
+        if let Some((route, response)) = self.0.answer_at_hand(&request) {
+            let response = self.0.end(observed, &context, Some(Cow::Borrowed(route)), response);
+            return Answer(Either::Left(ready(response)));
         }
-        let id = HeaderValue::from_str(&asked.context.request_id).expect("a request's id is visible ASCII");
-        response.headers_mut().insert(REQUEST_ID, id);
-        response
+        let (door, request) = (Arc::clone(&self.0), request.map(Body::new));
+        Answer(Either::Right(Box::pin(async move { door.answer_by_route(request, context, observed).await })))
     }
 
     /// Begins the request's span, below which everything hangs that follows from it. Who looks after the service is not
@@ -154,6 +188,59 @@ impl Door {
 }
 
 impl Inner {
+    /// What is at hand for a request, and for which route. A body that nobody reads is the routes' matter, and so is what
+    /// browsers elsewhere must be told.
+    fn answer_at_hand<B: HttpBody>(&self, request: &http::Request<B>) -> Option<(&'static str, Response)> {
+        let at_hand = self.stack.at_hand.as_ref().filter(|_| self.cors.is_none())?;
+        let (route, uri) = (at_hand.route(), request.uri());
+        let is_plain = request.method() == Method::GET && uri.query().is_none() && request.body().is_end_stream();
+        if uri.path() != route || !is_plain {
+            return None;
+        }
+        let answer = || {
+            let _in_flight = self.stack.load.enter().ok()?;
+            let caller = self.stack.tokens.as_ref()?.recognise(request.headers())?;
+            self.stack.readiness.check().ok()?;
+            at_hand.answer(caller, request.headers())
+        };
+        let answered = catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|panic| Some(answer_panic(&*panic)));
+        Some((route, answered?))
+    }
+
+    async fn answer_by_route(&self, mut request: Request, context: RequestContext, observed: Observed) -> Response {
+        let asked = Arc::new(Asked {
+            context,
+            in_flight: OnceLock::new(),
+            caller: OnceLock::new(),
+            route: OnceLock::new(),
+            refused: Mutex::new(None),
+        });
+        request.extensions_mut().insert(Arc::clone(&asked));
+        let answered = AssertUnwindSafe(self.let_in(request, &asked)).catch_unwind().await;
+        let response = answered.unwrap_or_else(|panic| answer_panic(&*panic));
+        let route = asked.route.get().map(|route| Cow::Owned(route.as_str().to_owned()));
+        self.end(observed, &asked.context, route, response)
+    }
+
+    fn end(
+        &self,
+        Observed { started, method, span }: Observed,
+        context: &RequestContext,
+        route: Option<Cow<'static, str>>,
+        mut response: Response,
+    ) -> Response {
+        let (elapsed, status) = (started.elapsed(), response.status().as_u16());
+        log(context, method, route.as_deref().unwrap_or("none"), status, elapsed, &response);
+        if let Some(span) = span {
+            span.end(Outcome::Answered { route: route.as_deref(), status });
+        }
+        let labels = RequestLabels { method, route: route.unwrap_or(Cow::Borrowed("none")), status };
+        self.stack.metrics.request_seconds.get_or_create(&labels).observe(elapsed.as_secs_f64());
+        let id = HeaderValue::from_str(&context.request_id).expect("a request's id is visible ASCII");
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
+    }
+
     /// Browsers must be able to read every answer, refusals too.
     async fn let_in(&self, request: Request, asked: &Asked) -> Response {
         let Some(cors) = &self.cors else {
@@ -265,3 +352,6 @@ fn method_name(method: &Method) -> &'static str {
         _ => OTHER_METHOD,
     }
 }
+
+#[cfg(test)]
+mod tests;

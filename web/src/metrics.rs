@@ -1,7 +1,10 @@
 //! What the service measures of itself, in the OpenMetrics text format. No label names a tenant, an integration
 //! or a user.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     collector::Collector,
@@ -24,7 +27,7 @@ pub struct RequestLabels {
     /// The method, or `other`.
     pub method: &'static str,
     /// The route's template, or `none`.
-    pub route: String,
+    pub route: Cow<'static, str>,
     /// The answer's status.
     pub status: u16,
 }
