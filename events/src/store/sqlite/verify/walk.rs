@@ -119,7 +119,8 @@ impl<'a> Walk<'a> {
         if !is_whole {
             self.altered(row);
         }
-        if let Some(hash) = row.told_hash() {
+        // Most streams of other kinds have one event, and would take the place of those that have many.
+        if let Some(hash) = row.told_hash().filter(|_| kind.is_chained()) {
             self.cache.put(key, row.revision, hash);
         }
         self.icon(row)
