@@ -3,7 +3,7 @@ use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream},
     time::{Instant, sleep},
 };
-use web::{client::TrustedProxies, layers::Stack, load::Load, readiness::Readiness};
+use web::layers::Stack;
 
 use super::{pulse::WRITE_TIMEOUT, *};
 
@@ -20,19 +20,9 @@ fn connect(tasks: &TaskTracker, graceful: &GracefulShutdown) -> DuplexStream {
 
 /// Likewise, with so much on its way.
 fn connect_with(buffer: usize, tasks: &TaskTracker, graceful: &GracefulShutdown) -> DuplexStream {
-    let stack = Stack {
-        tokens: None,
-        load: Load::new(1, 1),
-        readiness: Arc::new(Readiness::waiting_for(&[])),
-        metrics: Arc::default(),
-        spans: None,
-        trusted_proxies: TrustedProxies::default(),
-        cors_origins: Vec::new(),
-        at_hand: None,
-    };
     let large = get(async || Bytes::from(vec![0; LARGE]));
     let late = get(async || sleep(WRITE_TIMEOUT * 2).await);
-    let door = stack.wrap(Router::new().route("/large", large).route("/late", late));
+    let door = Stack::default().wrap(Router::new().route("/large", large).route("/late", late));
     let (client, stream) = tokio::io::duplex(buffer);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     spawn(tasks, graceful, &Arc::new(connections()), stream, peer, door);

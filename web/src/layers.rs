@@ -45,8 +45,8 @@ use crate::{
     readiness::Readiness,
 };
 
-/// What the door needs.
-#[derive(Debug, Clone)]
+/// What the door needs; by default nobody is asked who he is, and there is nothing to wait for.
+#[derive(Debug, Clone, Default)]
 pub struct Stack {
     /// Who may ask; `None` where there is nothing under `/api`.
     pub tokens: Option<Arc<Tokens>>,

@@ -5,6 +5,8 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use events::limits;
+
 use crate::problem::{Kind, Problem};
 
 /// The two counts and their bounds.
@@ -16,11 +18,22 @@ pub struct Load {
     waiting_max: usize,
 }
 
+impl Default for Load {
+    /// Nothing yet, within the bounds that `docs/LIMITS.md` tells.
+    fn default() -> Self {
+        Self::within(limits::IN_FLIGHT_MAX, limits::WAITING_MAX)
+    }
+}
+
 impl Load {
     /// Nothing yet, within these bounds.
     #[must_use]
     pub fn new(in_flight_max: usize, waiting_max: usize) -> Arc<Self> {
-        Arc::new(Self { in_flight: AtomicUsize::new(0), in_flight_max, waiting: AtomicUsize::new(0), waiting_max })
+        Arc::new(Self::within(in_flight_max, waiting_max))
+    }
+
+    fn within(in_flight_max: usize, waiting_max: usize) -> Self {
+        Self { in_flight: AtomicUsize::new(0), in_flight_max, waiting: AtomicUsize::new(0), waiting_max }
     }
 
     /// Requests in flight.

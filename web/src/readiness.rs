@@ -37,8 +37,8 @@ impl Part {
     }
 }
 
-/// What a process waits for before it serves.
-#[derive(Debug)]
+/// What a process waits for before it serves; by default nothing.
+#[derive(Debug, Default)]
 pub struct Readiness(AtomicU8);
 
 impl Readiness {

@@ -11,11 +11,8 @@ use projector::{
 };
 use web::{
     bearer::{Claims, TokenKey, Tokens},
-    client::TrustedProxies,
     layers::Stack,
-    load::Load,
     position::INTEGRATION_POSITION,
-    readiness::Readiness,
 };
 
 use super::*;
@@ -42,17 +39,8 @@ async fn the_flat_list_is_at_hand_once_the_route_has_made_it() {
     let claims: Claims =
         serde_json::from_value(serde_json::json!({ "sub": "alice", "tenant": "acme", "exp": EXP })).unwrap();
     let bearer = HeaderValue::try_from(format!("Bearer {}", key.mint(&claims).unwrap())).unwrap();
-    let stack = Stack {
-        tokens: Some(Arc::new(Tokens::signed_with(key, || EXP - 1))),
-        load: Load::new(1, 1),
-        readiness: Arc::new(Readiness::waiting_for(&[])),
-        metrics: Arc::default(),
-        spans: None,
-        trusted_proxies: TrustedProxies::default(),
-        cors_origins: Vec::new(),
-        at_hand: None,
-    };
-    let door = stack.wrap(router(Arc::clone(&queries)).into());
+    let tokens = Some(Arc::new(Tokens::signed_with(key, || EXP - 1)));
+    let door = Stack { tokens, ..Stack::default() }.wrap(router(Arc::clone(&queries)).into());
     let caller = Arc::new(Caller::from(claims));
     let at_hand = |headers: &HeaderMap| AtHand::answer(&*queries, Arc::clone(&caller), headers);
     let by_route = async |headers: &HeaderMap| {

@@ -42,11 +42,9 @@ fn world(cors_origins: Vec<HeaderValue>) -> World {
         tokens: Some(Arc::new(Tokens::signed_with(key, || EXP - 1))),
         load: Arc::clone(&load),
         readiness: Arc::clone(&readiness),
-        metrics: Arc::default(),
-        spans: None,
-        trusted_proxies: TrustedProxies::default(),
         cors_origins,
         at_hand: Some(Arc::new(Things)),
+        ..Stack::default()
     };
     let door = stack.wrap(Router::new().route(ROUTE, get(async |_: Incoming| "by the route")));
     World { door, bearer, readiness, load }
