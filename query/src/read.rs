@@ -79,8 +79,7 @@ impl Queries {
         let (caller, (applied, fault)) =
             (incoming.caller()?, self.freshen(incoming, &[&*self.views.integrations]).await?);
         let snapshot = snapshot(&*self.views.integrations, &caller.principal.tenant).await?;
-        let position = snapshot.position();
-        Ok(Reading { caller, snapshot, position, applied, fault })
+        Ok(Reading { applied, fault, ..Reading::of(caller, snapshot) })
     }
 
     /// The caller's tenant as it is held, where nobody asks for a position that it might not have reached.
@@ -89,8 +88,7 @@ impl Queries {
             return None;
         }
         let snapshot = self.views.integrations.held(&caller.principal.tenant)?;
-        let position = snapshot.position();
-        Some(Reading { caller, snapshot, position, applied: None, fault: None })
+        Some(Reading::of(caller, snapshot))
     }
 
     /// Likewise, with what its principals reach: two views, of which either may be further than the other.
@@ -237,6 +235,11 @@ fn shown(last: [Position; 2], through: [Position; 2]) -> Position {
 }
 
 impl Reading {
+    fn of(caller: Arc<Caller>, snapshot: Arc<Snapshot<Integrations>>) -> Self {
+        let position = snapshot.position();
+        Self { caller, snapshot, position, applied: None, fault: None }
+    }
+
     /// Who asks.
     pub(crate) fn principal(&self) -> &Principal {
         &self.caller.principal
