@@ -168,11 +168,11 @@ impl Service {
             spans: self.spans(),
             trusted_proxies: TrustedProxies(http.trusted_proxy.clone()),
             cors_origins: http.cors_origin.clone(),
-            at_hand: api.at_hand,
         };
-        let mut api = api.routes.merge(root::router(root.clone()));
+        let Api { routes, at_hand } = api;
+        let mut api = routes.merge(root::router(root.clone()));
         if let Some(listener) = listeners.metrics {
-            let door = Stack { at_hand: None, ..stack.clone() }.wrap(root::metrics_router(root).into());
+            let door = stack.clone().wrap(root::metrics_router(root).into(), None);
             self.tasks.spawn(listen::serve(listener, door, self.stop.clone()));
         } else {
             api = api.merge(root::metrics_router(root));
@@ -180,7 +180,7 @@ impl Service {
         let (router, mut description) = api.split_for_parts();
         description.merge(root::openapi_routes().into_openapi());
         let description = openapi::describe(description, env!("CARGO_PKG_VERSION"));
-        let door = stack.wrap(router.merge(root::openapi_router(description)));
+        let door = stack.wrap(router.merge(root::openapi_router(description)), at_hand);
         self.tasks.spawn(listen::serve(listeners.requests, door, self.stop.clone()));
     }
 

@@ -22,7 +22,7 @@ fn connect(tasks: &TaskTracker, graceful: &GracefulShutdown) -> DuplexStream {
 fn connect_with(buffer: usize, tasks: &TaskTracker, graceful: &GracefulShutdown) -> DuplexStream {
     let large = get(async || Bytes::from(vec![0; LARGE]));
     let late = get(async || sleep(WRITE_TIMEOUT * 2).await);
-    let door = Stack::default().wrap(Router::new().route("/large", large).route("/late", late));
+    let door = Stack::default().wrap(Router::new().route("/large", large).route("/late", late), None);
     let (client, stream) = tokio::io::duplex(buffer);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
     spawn(tasks, graceful, &Arc::new(connections()), stream, peer, door);

@@ -62,8 +62,6 @@ pub struct Stack {
     pub trusted_proxies: TrustedProxies,
     /// Front ends elsewhere.
     pub cors_origins: Vec<HeaderValue>,
-    /// What can be answered without going through the routes.
-    pub at_hand: Option<Arc<dyn AtHand>>,
 }
 
 /// Answers a route that is asked for all the time with what is there already: no router, no wait, nothing made.
@@ -125,14 +123,16 @@ struct Inner {
     stack: Stack,
     cors: Option<CorsLayer>,
     router: Router,
+    /// What can be answered without the routes.
+    at_hand: Option<Arc<dyn AtHand>>,
     /// The same routes, which answer why a request is refused.
     refusals: Router,
 }
 
 impl Stack {
-    /// Puts the routes behind the door, and answers what no route does.
+    /// Puts the routes behind the door, with what of theirs may be at hand, and answers what no route does.
     #[must_use]
-    pub fn wrap(self, routes: Router) -> Door {
+    pub fn wrap(self, routes: Router, at_hand: Option<Arc<dyn AtHand>>) -> Door {
         let refusals = routes.clone().layer(layer_fn(|_: Route| refuse.with_state(()))).fallback(refuse);
         let router = routes.fallback(async |_: Incoming| Problem::not_found()).method_not_allowed_fallback(
             async |_: Incoming| {
@@ -140,7 +140,7 @@ impl Stack {
             },
         );
         let cors = cors(self.cors_origins.clone());
-        Door(Arc::new(Inner { stack: self, cors, router, refusals }))
+        Door(Arc::new(Inner { stack: self, cors, router, at_hand, refusals }))
     }
 }
 
@@ -191,7 +191,7 @@ impl Inner {
     /// What is at hand for a request, and for which route. A body that nobody reads is the routes' matter, and so is what
     /// browsers elsewhere must be told.
     fn answer_at_hand<B: HttpBody>(&self, request: &http::Request<B>) -> Option<(&'static str, Response)> {
-        let at_hand = self.stack.at_hand.as_ref().filter(|_| self.cors.is_none())?;
+        let at_hand = self.at_hand.as_ref().filter(|_| self.cors.is_none())?;
         let (route, uri) = (at_hand.route(), request.uri());
         let is_plain = request.method() == Method::GET && uri.query().is_none() && request.body().is_end_stream();
         if uri.path() != route || !is_plain {

@@ -40,7 +40,7 @@ async fn the_flat_list_is_at_hand_once_the_route_has_made_it() {
         serde_json::from_value(serde_json::json!({ "sub": "alice", "tenant": "acme", "exp": EXP })).unwrap();
     let bearer = HeaderValue::try_from(format!("Bearer {}", key.mint(&claims).unwrap())).unwrap();
     let tokens = Some(Arc::new(Tokens::signed_with(key, || EXP - 1)));
-    let door = Stack { tokens, ..Stack::default() }.wrap(router(Arc::clone(&queries)).into());
+    let door = Stack { tokens, ..Stack::default() }.wrap(router(Arc::clone(&queries)).into(), None);
     let caller = Arc::new(Caller::from(claims));
     let at_hand = |headers: &HeaderMap| AtHand::answer(&*queries, Arc::clone(&caller), headers);
     let by_route = async |headers: &HeaderMap| {

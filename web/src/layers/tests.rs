@@ -43,10 +43,10 @@ fn world(cors_origins: Vec<HeaderValue>) -> World {
         load: Arc::clone(&load),
         readiness: Arc::clone(&readiness),
         cors_origins,
-        at_hand: Some(Arc::new(Things)),
         ..Stack::default()
     };
-    let door = stack.wrap(Router::new().route(ROUTE, get(async |_: Incoming| "by the route")));
+    let routes = Router::new().route(ROUTE, get(async |_: Incoming| "by the route"));
+    let door = stack.wrap(routes, Some(Arc::new(Things)));
     World { door, bearer, readiness, load }
 }
 
