@@ -81,3 +81,39 @@ impl ReadCache {
         body
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY_BYTES: usize = 1_024;
+
+    fn key(number: usize) -> Key {
+        Key { state: Digest::of(&number.to_be_bytes()), shape: Digest::ZERO }
+    }
+
+    #[test]
+    fn it_takes_no_more_bytes_than_it_may_and_keeps_what_was_used_last() {
+        let bytes_max = 16 * 1_024;
+        let cache = ReadCache::new(bytes_max);
+        for number in 0..1_000 {
+            cache.body(key(number), || vec![0; BODY_BYTES].into());
+            cache.0.run_pending_tasks();
+        }
+        let held = (0..1_000).filter(|number| cache.held(&key(*number)).is_some()).count();
+        let fit = usize::try_from(bytes_max).unwrap() / (BODY_BYTES + ENTRY_BYTES);
+        assert!((1..=fit).contains(&held), "{held} of {fit}");
+        assert!(cache.held(&key(999)).is_some());
+        assert!(cache.held(&key(0)).is_none());
+    }
+
+    #[test]
+    fn what_is_larger_than_all_that_it_may_take_is_made_each_time() {
+        let cache = ReadCache::new(1_024);
+        for _ in 0..2 {
+            assert_eq!(cache.body(key(0), || vec![0; 2 * BODY_BYTES].into()).len(), 2 * BODY_BYTES);
+            cache.0.run_pending_tasks();
+            assert!(cache.held(&key(0)).is_none());
+        }
+    }
+}
