@@ -3,6 +3,7 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::response::Response;
+use events::limits::HEAD_BYTES_MAX;
 use http::{Request, StatusCode, header};
 use hyper::body::Incoming;
 use hyper_util::{
@@ -71,9 +72,12 @@ fn connections() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     // HTTP/1 gets no timer: it would be set anew for every request.
     builder
+        .http1()
+        .max_buf_size(HEAD_BYTES_MAX as usize)
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(HEAD_BYTES_MAX)
         .keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PING_TIMEOUT);
     builder

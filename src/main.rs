@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{Parser as _, error::ErrorKind};
 
 mod archive;
 mod cli;
@@ -53,7 +53,10 @@ impl Failure {
 }
 
 fn main() -> ExitCode {
-    let Cli { data_dir, verb } = Cli::parse();
+    let Cli { data_dir, verb } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let outcome = match verb {
         Verb::Serve(options) => serve::run(&options, &data_dir),
         Verb::Command(options) => roles::command::run(&options, &data_dir),
@@ -75,6 +78,18 @@ fn main() -> ExitCode {
     };
     report(&error);
     ExitCode::from(code)
+}
+
+/// Ends what was not understood. A value may stand in the environment, and so be wrong where nobody types: it is told in
+/// one line, without a hint at `--help`.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        error.exit();
+    }
+    let text = error.to_string();
+    let what = text.split("\n\nFor more").next().unwrap_or_default().trim_start_matches("error: ");
+    report(&anyhow::anyhow!("{}", what.split_whitespace().collect::<Vec<_>>().join(" ")));
+    ExitCode::from(2)
 }
 
 #[expect(clippy::print_stderr, reason = "the one line that says what went wrong")]

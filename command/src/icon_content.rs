@@ -1,6 +1,9 @@
 //! What an icon may be, told by its content alone: a raster image, or an SVG that neither runs nor loads anything.
 
-use events::{event::IconType, limits};
+use events::{
+    event::IconType,
+    limits::{ICON_BYTES_MAX, SVG_ATTRIBUTES_MAX, SVG_NAMESPACE_BYTES_MAX, SVG_NAMESPACES_MAX, SVG_NODES_MAX},
+};
 use roxmltree::{Attribute, Document, Node, ParsingOptions};
 use thiserror::Error;
 
@@ -62,7 +65,7 @@ const HTML_NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
 fn check_svg(text: &str) -> Result<(), String> {
     check_cost(text)?;
     check_declaration(text)?;
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES_MAX, ..ParsingOptions::default() };
+    let options = ParsingOptions { allow_dtd: false, nodes_limit: SVG_NODES_MAX, ..ParsingOptions::default() };
     let document = Document::parse_with_options(text, options).map_err(|error| not_well_formed(&error))?;
     if !document.root_element().has_tag_name((SVG_NAMESPACE, "svg")) {
         return Err(format!("must have the root element svg in the namespace {SVG_NAMESPACE}"));
@@ -80,36 +83,28 @@ fn not_well_formed(error: &roxmltree::Error) -> String {
         return "must not have a DOCTYPE".to_owned();
     }
     if *error == roxmltree::Error::NodesLimitReached {
-        return format!("must have at most {NODES_MAX} nodes");
+        return format!("must have at most {SVG_NODES_MAX} nodes");
     }
     let place = error.pos();
     format!("must be well-formed XML (line {}, column {})", place.row, place.col)
 }
 
-/// Nodes of an SVG at most.
-const NODES_MAX: u32 = 65_536;
-/// Attributes of an element at most: the parser compares each with each.
-const ATTRIBUTES_MAX: usize = 128;
-/// Namespace declarations of an SVG at most: the parser copies those in scope for each element that has one.
-const NAMESPACES_MAX: usize = 128;
-/// Bytes of a namespace at most: the parser compares them for each pair of attributes.
-const NAMESPACE_BYTES_MAX: usize = 256;
-
-/// Refuses what would keep the parser busy for seconds: some of its work is quadratic, and it only limits nodes itself.
+/// Refuses what would keep the parser busy for seconds: it only limits nodes itself, but compares each attribute of an
+/// element with each, their namespaces byte by byte, and copies those in scope for each element that declares one.
 /// Its memory does not depend on how deep elements are nested; nor does its stack, since 0.21.2.
 fn check_cost(text: &str) -> Result<(), String> {
-    if text.len() > limits::ICON_BYTES_MAX {
-        return Err(format!("must have at most {} bytes", limits::ICON_BYTES_MAX));
+    if text.len() > ICON_BYTES_MAX {
+        return Err(format!("must have at most {ICON_BYTES_MAX} bytes"));
     }
-    if text.split('<').any(|tag| attributes(tag) > ATTRIBUTES_MAX) {
-        return Err(format!("must have at most {ATTRIBUTES_MAX} attributes in an element"));
+    if text.split('<').any(|tag| attributes(tag) > SVG_ATTRIBUTES_MAX) {
+        return Err(format!("must have at most {SVG_ATTRIBUTES_MAX} attributes in an element"));
     }
-    if text.matches("xmlns").count() > NAMESPACES_MAX {
-        return Err(format!("must declare at most {NAMESPACES_MAX} namespaces"));
+    if text.matches("xmlns").count() > SVG_NAMESPACES_MAX {
+        return Err(format!("must declare at most {SVG_NAMESPACES_MAX} namespaces"));
     }
     for (at, _) in text.match_indices("xmlns") {
-        if namespace_bytes(&text[at..]) > NAMESPACE_BYTES_MAX {
-            return Err(format!("must not have a namespace of more than {NAMESPACE_BYTES_MAX} bytes"));
+        if namespace_bytes(&text[at..]) > SVG_NAMESPACE_BYTES_MAX {
+            return Err(format!("must not have a namespace of more than {SVG_NAMESPACE_BYTES_MAX} bytes"));
         }
         // The parser takes `x:xmlns="…"` for a declaration of the default namespace, browsers do not.
         if text[..at].ends_with(':') {
@@ -253,12 +248,16 @@ fn check_reference(element: Node<'_, '_>, value: &str) -> Result<(), Rule> {
     if element.tag_name().name().eq_ignore_ascii_case("a") {
         return Err("must not link to anything but #fragments");
     }
-    let value = value.to_ascii_lowercase();
-    let is_raster = |prefix: &&str| value.strip_prefix(prefix).is_some_and(|rest| rest.starts_with([';', ',']));
-    if RASTER_TYPES.iter().any(is_raster) {
+    if is_raster_data(&value.to_ascii_lowercase()) {
         return Ok(());
     }
     Err("must not refer to anything but #fragments and data: URIs of PNG, JPEG, GIF or WebP images")
+}
+
+/// Whether a URI in lower case holds a raster image itself.
+fn is_raster_data(uri: &str) -> bool {
+    let is_of = |of: &&str| uri.strip_prefix(of).is_some_and(|rest| rest.starts_with([';', ',']));
+    RASTER_TYPES.iter().any(is_of)
 }
 
 /// An animation could set what the attribute itself must not have.
@@ -285,16 +284,19 @@ fn check_css(css: &str) -> Result<(), Rule> {
     if CSS_LOADERS.iter().any(|loader| css.contains(loader)) {
         return Err("must not load anything by CSS: no @import, image(), image-set() or src()");
     }
-    if !css.split("url(").skip(1).all(is_fragment) {
-        return Err("must not have a url() of anything but a #fragment");
+    if !css.split("url(").skip(1).all(is_within) {
+        return Err(
+            "must not have a url() of anything but a #fragment or a data: URI of a PNG, JPEG, GIF or WebP image",
+        );
     }
     Ok(())
 }
 
-/// Whether what follows `url(` is a fragment. White space is CSS's: any other would be part of the URL.
-fn is_fragment(url: &str) -> bool {
+/// Whether what follows `url(` is within the file. White space is CSS's: any other would be part of the URL.
+fn is_within(url: &str) -> bool {
     let url = url.trim_start_matches([' ', '\t', '\n', '\r']);
-    url.strip_prefix(['"', '\'']).unwrap_or(url).starts_with('#')
+    let url = url.strip_prefix(['"', '\'']).unwrap_or(url);
+    url.starts_with('#') || is_raster_data(url)
 }
 
 #[cfg(test)]

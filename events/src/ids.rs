@@ -228,14 +228,16 @@ pub enum IntegrationRef {
 }
 
 impl IntegrationRef {
-    /// Parses a path segment: what parses as a UUID, with or without hyphens, is an id, which no slug can be.
+    /// Parses a path segment: a UUID, with or without hyphens, is an id, which no slug can be.
     ///
     /// # Errors
     /// [`InvalidId`] when it is neither.
     pub fn parse(text: &str) -> Result<Self, InvalidId> {
+        // A UUID in braces, or as a URN, is longer: it is neither.
+        let is_id = matches!(text.len(), 32 | 36);
         match Uuid::try_parse(text) {
-            Ok(uuid) => IntegrationId::new(uuid).map(Self::Id),
-            Err(_) => Slug::parse(text).map(Self::Slug),
+            Ok(uuid) if is_id => IntegrationId::new(uuid).map(Self::Id),
+            Ok(_) | Err(_) => Slug::parse(text).map(Self::Slug),
         }
     }
 }

@@ -26,6 +26,14 @@ pub const DATA_DEPTH_MAX: usize = 32;
 pub const BODY_BYTES_MAX: usize = 256 * 1_024;
 /// Bytes of an icon.
 pub const ICON_BYTES_MAX: usize = 512 * 1_024;
+/// Nodes of an SVG.
+pub const SVG_NODES_MAX: u32 = 65_536;
+/// Attributes of an element of an SVG.
+pub const SVG_ATTRIBUTES_MAX: usize = 128;
+/// Namespaces that an SVG declares.
+pub const SVG_NAMESPACES_MAX: usize = 128;
+/// Bytes of a namespace of an SVG.
+pub const SVG_NAMESPACE_BYTES_MAX: usize = 256;
 /// Bytes that a multipart body may have beside its icon.
 pub const MULTIPART_OVERHEAD_BYTES_MAX: usize = 16 * 1_024;
 /// Shares of an integration.
@@ -46,6 +54,10 @@ pub const SLUG_CHARS_MAX: usize = 80;
 pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 255;
 /// Characters of an `Audit-Reason`.
 pub const AUDIT_REASON_CHARS_MAX: usize = 1_000;
+/// Characters of an `X-Request-Id`; a longer one is not taken.
+pub const REQUEST_ID_CHARS_MAX: usize = 128;
+/// Bytes of a request's head.
+pub const HEAD_BYTES_MAX: u32 = 64 * 1_024;
 /// Words of a search.
 pub const SEARCH_WORDS_MAX: usize = 8;
 /// Characters of a search's word.

@@ -14,7 +14,6 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The header that carries why something is done, for those who read the history.
 pub const AUDIT_REASON: HeaderName = HeaderName::from_static("audit-reason");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const REQUEST_ID_CHARS_MAX: usize = 128;
 
 /// What surrounds a request.
 #[derive(Debug, Clone)]
@@ -46,8 +45,9 @@ impl RequestContext {
 #[expect(clippy::disallowed_methods, reason = "the edge: a request's id is made where the request comes in")]
 fn request_id(headers: &HeaderMap) -> String {
     let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-    let usable = given
-        .filter(|id| (1..=REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()));
+    let usable = given.filter(|id| {
+        (1..=limits::REQUEST_ID_CHARS_MAX).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
+    });
     let fresh = || Uuid::now_v7().hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned();
     usable.map_or_else(fresh, str::to_owned)
 }

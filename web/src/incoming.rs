@@ -13,7 +13,6 @@ use axum::{
 use bytes::Bytes;
 use events::{ids::IntegrationRef, principal::Principal};
 use http::{HeaderMap, Method};
-use percent_encoding::percent_decode_str;
 
 use crate::{
     bearer::Caller,
@@ -21,7 +20,7 @@ use crate::{
     client::RequestContext,
     layers::Asked,
     load::InFlight,
-    params::{Params, RawQuery, Times},
+    params::{Params, RawQuery, Times, percent_decoded},
     problem::Problem,
 };
 
@@ -60,15 +59,15 @@ impl<S: Sync> FromRequest<S> for Incoming {
     }
 }
 
-/// The values of a path by the names that its route gives them, percent-decoded. What is not UTF-8 is empty, as no value
-/// is: it is a fault of that value, and of no other.
+/// The values of a path by the names that its route gives them, percent-decoded. What is not percent-encoded UTF-8 is
+/// empty, as no value is: it is a fault of that value, and of no other.
 fn path_values(route: &str, path: &str) -> Vec<(String, String)> {
     if !route.contains('{') {
         return Vec::new();
     }
     let named = route.split('/').zip(path.split('/')).filter_map(|(name, segment)| {
         let name = name.strip_prefix('{')?.strip_suffix('}')?;
-        Some((name.to_owned(), percent_decode_str(segment).decode_utf8().unwrap_or_default().into_owned()))
+        Some((name.to_owned(), percent_decoded(segment).unwrap_or_default()))
     });
     named.collect()
 }

@@ -243,7 +243,7 @@ impl Inner {
 
     /// Browsers must be able to read every answer, refusals too.
     async fn let_in(&self, request: Request, asked: &Asked) -> Response {
-        let Some(cors) = &self.cors else {
+        let Some(cors) = self.cors.as_ref().filter(|_| !is_plain_options(request.method(), request.headers())) else {
             return self.admit(request, asked).await;
         };
         let admitted = service_fn(async |request| Ok::<_, Infallible>(self.admit(request, asked).await));
@@ -296,6 +296,14 @@ impl Inner {
 /// Whether it is for whoever looks after the service.
 fn is_probe(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/metrics")
+}
+
+/// Whether somebody asks for the methods of a route: a preflight (Fetch, CORS protocol) names origin and method, but the
+/// layer answers every OPTIONS as if it were one.
+fn is_plain_options(method: &Method, headers: &HeaderMap) -> bool {
+    let is_preflight =
+        headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    *method == Method::OPTIONS && !is_preflight
 }
 
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {

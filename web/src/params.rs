@@ -83,12 +83,16 @@ impl RawQuery {
 }
 
 fn decode(text: &str) -> Option<String> {
+    percent_decoded(&text.replace('+', " "))
+}
+
+/// What a text stands for, if it is percent-encoded UTF-8 (RFC 3986 §2.1).
+pub(crate) fn percent_decoded(text: &str) -> Option<String> {
     let mut escapes = text.split('%').skip(1);
     if !escapes.all(|escape| escape.len() >= 2 && escape.bytes().take(2).all(|digit| digit.is_ascii_hexdigit())) {
         return None;
     }
-    let spaced = text.replace('+', " ");
-    Some(percent_decode_str(&spaced).decode_utf8().ok()?.into_owned())
+    Some(percent_decode_str(text).decode_utf8().ok()?.into_owned())
 }
 
 /// The parameters that were given with a value, and every rule that was found broken so far.
@@ -126,7 +130,8 @@ impl Params {
     /// The value of a parameter that should be a whole number within bounds.
     pub fn number(&mut self, name: &str, bounds: std::ops::RangeInclusive<usize>) -> Option<usize> {
         let text = self.one(name)?;
-        let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        // Digits that are no number are one beyond all that can be counted.
+        let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().unwrap_or(usize::MAX));
         let number = number.filter(|number| bounds.contains(number));
         if number.is_none() {
             let (low, high) = bounds.into_inner();

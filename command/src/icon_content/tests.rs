@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use events::{event::IconType, limits};
 use proptest::prelude::*;
 
-use super::{NAMESPACE_BYTES_MAX, Refused, recognise};
+use super::{Refused, recognise};
 
 const OPEN: &str = "<svg xmlns=\"http://www.w3.org/2000/svg\" xmlns:xlink=\"http://www.w3.org/1999/xlink\">";
 
@@ -97,6 +97,10 @@ fn drawings_are_accepted() {
     accepted("<use href=\"#a\"/><use xlink:href=\"#b\"/><a href=\"#c\"><text>c</text></a>");
     accepted("<image href=\"data:image/png;base64,iVBORw0KGgo=\"/><image xlink:href=\"DATA:image/WebP,x\"/>");
     accepted("<feImage href=\"data:image/jpeg;base64,/9j/\"/><image href=\"data:image/gif;charset=x,GIF89a\"/>");
+    accepted(
+        "<style>.a{cursor:url(data:image/png;base64,iVBORw0KGgo=), auto;mask:url( \"data:image/webp,x\" )}</style>",
+    );
+    accepted("<g style='mask:url(DATA:image/jpeg;base64,/9j/)'/><g mask='url(data:image/gif,GIF89a)'/>");
     accepted("<style>.a{fill:url(#b);stroke:red} @media (prefers-color-scheme: dark){.a{fill:#fff}}</style>");
     accepted("<style><![CDATA[.a>.b{fill:#123} .c::before{content:'>'}]]></style><g style=\"fill:url('#a')\"/>");
     accepted("<style>.a::before{content:\"\\201C\"}</style>");
@@ -309,7 +313,9 @@ fn css_loads_nothing() {
         ("a{fill:url(\u{a0}#a)}", "url()"),
         ("a{fill:url(/**/#a)}", "url()"),
         ("a{fill:url(data:image/svg+xml,x)}", "url()"),
-        ("a{fill:url(data:image/png;base64,x)}", "url()"),
+        ("a{fill:url(data:image/pngx,x)}", "url()"),
+        ("a{fill:url(data:,x)}", "url()"),
+        ("a{fill:url(\" data:image/png,x\")}", "url()"),
         ("a{fill:url(#a);mask:url(b.svg#b)}", "url()"),
         ("/* url(#a) */ a{cursor:url(http://example.com/a.cur),auto}", "url()"),
         ("a{mask:image-set('http://example.com/a.png' 1x)}", "must not load anything by CSS"),
@@ -347,10 +353,13 @@ fn a_costly_file_is_refused_at_once() {
     refused_within(&format!("{}{}", "<g>".repeat(deep), "</g>".repeat(deep)), "must have at most 65536 nodes");
     refused_within(&format!("<g{}/>", (0..room / 12).map(|n| format!(" a{n}=''")).collect::<String>()), "attributes");
     refused_within(&"<g xmlns:a='urn:a'>".repeat(room / 20), "must declare at most");
-    refused_within(&format!("<g xmlns:a='{}'/>", "a".repeat(NAMESPACE_BYTES_MAX + 1)), "must not have a namespace of");
+    refused_within(
+        &format!("<g xmlns:a='{}'/>", "a".repeat(limits::SVG_NAMESPACE_BYTES_MAX + 1)),
+        "must not have a namespace of",
+    );
     refused_within(&" ".repeat(limits::ICON_BYTES_MAX), "must have at most 524288 bytes");
     let long = (0..126).map(|n| format!(" a:a{n}=''")).collect::<String>();
-    let namespace = format!("xmlns:a='{}'", "a".repeat(NAMESPACE_BYTES_MAX));
+    let namespace = format!("xmlns:a='{}'", "a".repeat(limits::SVG_NAMESPACE_BYTES_MAX));
     let elements = format!("<g{long}/>").repeat(room / (long.len() + 4));
     check(svg(&format!("<g {namespace}>{elements}</g>")), &Ok(IconType::Svg));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());

@@ -45,17 +45,18 @@ impl<'a> Fields<'a> {
         Some(self.members.remove(at))
     }
 
-    /// Takes a member that may be given as null.
+    /// Takes a member that may be given as null, or as an empty text in its place.
     pub(super) fn take_field(&mut self, name: &str) -> Field<Member<'a>> {
         match self.take(name) {
             None => Field::Absent,
             Some(Member { value: Json::Null, .. }) => self.null(),
+            Some(Member { value: Json::String(text), .. }) if text.trim().is_empty() => self.null(),
             Some(member) => Field::Value(member),
         }
     }
 
     /// What null means.
-    pub(super) fn null<T>(&self) -> Field<T> {
+    fn null<T>(&self) -> Field<T> {
         match self.purpose {
             Purpose::Create => Field::Absent,
             Purpose::Update => Field::Null,
@@ -92,18 +93,14 @@ impl<'a> Fields<'a> {
             Field::Absent => return Field::Absent,
         };
         let text = text.trim();
-        if text.is_empty() {
-            return self.null();
-        }
-        if text.chars().count() > chars_max {
+        let (is_short, is_allowed) = (text.chars().count() <= chars_max, text.chars().all(allowed));
+        if !is_short {
             self.fault(name, format!("must be at most {chars_max} characters"));
-            return Field::Absent;
         }
-        if !text.chars().all(allowed) {
+        if !is_allowed {
             self.fault(name, "must not have control characters");
-            return Field::Absent;
         }
-        Field::Value(text.to_owned())
+        if is_short && is_allowed { Field::Value(text.to_owned()) } else { Field::Absent }
     }
 
     /// Takes a text that is parsed into something.

@@ -1,6 +1,6 @@
 //! Custom headers: which may be set, which are secrets, which variables they may have.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use events::{limits, seal::Secret};
 use web::json::{Json, Member};
@@ -31,71 +31,69 @@ pub(super) fn read(fields: &mut Fields<'_>) -> (Field<HeadersPatch>, BTreeMap<St
         Field::Absent => return (Field::Absent, BTreeMap::new()),
         Field::Null => return (Field::Null, BTreeMap::new()),
         Field::Value(Member { value: Json::Object(members), .. }) => members,
-        Field::Value(Member { value: Json::String(text), .. }) if text.trim().is_empty() => {
-            return (fields.null(), BTreeMap::new());
-        }
         Field::Value(_) => {
             fields.fault("headers", "must be an object");
             return (Field::Absent, BTreeMap::new());
         }
     };
-    if members.iter().filter(|member| member.value != Json::Null).count() > limits::HEADERS_MAX {
+    let is_too_many = members.iter().filter(|member| member.value != Json::Null).count() > limits::HEADERS_MAX;
+    if is_too_many {
         fields.fault("headers", format!("an integration has at most {} headers", limits::HEADERS_MAX));
-        return (Field::Absent, BTreeMap::new());
     }
     let (mut patch, mut secrets) = (HeadersPatch::new(), BTreeMap::new());
-    for member in members {
-        let pointer = format!("headers/{}", member.name.replace('~', "~0").replace('/', "~1"));
-        let lower = member.name.to_ascii_lowercase();
-        let header = match header(member, fields.purpose()) {
-            Ok(header) => header,
+    let mut names = BTreeSet::new();
+    for Member { name, value, .. } in members {
+        let pointer = format!("headers/{}", name.replace('~', "~0").replace('/', "~1"));
+        let lower = name.to_ascii_lowercase();
+        if let Err(rule) = check_name(&name) {
+            fields.fault(&pointer, rule);
+        }
+        let given = match given(value, fields.purpose()) {
+            Ok(Given::Nothing) => continue,
+            Ok(given) => Some(given),
             Err(rule) => {
                 fields.fault(&pointer, rule);
-                continue;
+                None
             }
         };
-        let header = match header {
-            Given::Nothing => continue,
-            Given::Header(header) => header,
-            Given::Secret(name, secret) => {
-                secrets.insert(name, secret);
-                HeaderPatch::Secret
-            }
-        };
-        if patch.insert(lower, header).is_some() {
+        if !names.insert(lower.clone()) {
             fields.fault(&pointer, "is given twice: names are the same but for case");
         }
+        match given {
+            Some(Given::Value(value)) if is_secret(&name, &value) => {
+                secrets.insert(name, Secret::new(value));
+                patch.insert(lower, HeaderPatch::Secret);
+            }
+            Some(Given::Value(value)) => {
+                patch.insert(lower, HeaderPatch::Open { name, value });
+            }
+            Some(Given::Cleared) => {
+                patch.insert(lower, HeaderPatch::Cleared);
+            }
+            Some(Given::Nothing) | None => {}
+        }
     }
-    (Field::Value(patch), secrets)
+    if is_too_many { (Field::Absent, BTreeMap::new()) } else { (Field::Value(patch), secrets) }
 }
 
 enum Given {
     Nothing,
-    Header(HeaderPatch),
-    Secret(String, Secret),
+    Cleared,
+    Value(String),
 }
 
-fn header(member: Member<'_>, purpose: Purpose) -> Result<Given, String> {
-    let Member { name, value, .. } = member;
-    check_name(&name)?;
-    let value = match value {
-        Json::String(value) => value,
-        Json::Null => {
-            return Ok(match purpose {
-                Purpose::Create => Given::Nothing,
-                Purpose::Update => Given::Header(HeaderPatch::Cleared),
-            });
+fn given(value: Json<'_>, purpose: Purpose) -> Result<Given, String> {
+    match (value, purpose) {
+        (Json::String(value), _) => {
+            let value = value.trim().to_owned();
+            check_value(&value)?;
+            Ok(Given::Value(value))
         }
-        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) | Json::TooDeep => {
-            return Err("must be a text".to_owned());
+        (Json::Null, Purpose::Create) => Ok(Given::Nothing),
+        (Json::Null, Purpose::Update) => Ok(Given::Cleared),
+        (Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) | Json::TooDeep, _) => {
+            Err("must be a text".to_owned())
         }
-    };
-    let value = value.trim().to_owned();
-    check_value(&value)?;
-    if is_secret(&name, &value) {
-        Ok(Given::Secret(name, Secret::new(value)))
-    } else {
-        Ok(Given::Header(HeaderPatch::Open { name, value }))
     }
 }
 

@@ -90,8 +90,35 @@ settings_body! {
 }
 
 settings_body! {
-    /// What is to change. The read-only members of the detail may be sent back as GET shows them.
+    /// What is to change. The read-only members of the detail, from `id` to `_links`, may be sent back as GET shows them.
     UpdateBody {
+        /// As GET shows it.
+        #[schema(format = "uuid")]
+        id: Option<String>,
+        /// As GET shows it.
+        slug: Option<String>,
+        /// As GET shows it.
+        owner_id: Option<String>,
+        /// As GET shows it.
+        embedded: Option<bool>,
+        /// As GET shows it.
+        library_id: Option<String>,
+        /// As GET shows it.
+        supports_upload: Option<bool>,
+        /// As GET shows it.
+        has_client_secret: Option<bool>,
+        /// As GET shows it.
+        has_api_key: Option<bool>,
+        /// As GET shows it.
+        secret_headers: Option<Vec<String>>,
+        /// As GET shows it.
+        #[schema(format = "date-time")]
+        created_at: Option<String>,
+        /// Not looked at.
+        updated_at: Option<serde_json::Value>,
+        /// Not looked at.
+        #[serde(rename = "_links")]
+        links: Option<serde_json::Value>,
         /// The name that people see.
         #[schema(max_length = 200)]
         name: Option<String>,

@@ -8,10 +8,7 @@ use events::{
 };
 use web::json::{Json, Member};
 
-use super::{
-    fields::{Fields, Purpose},
-    headers,
-};
+use super::{fields::Fields, headers};
 use crate::decide::{Field, Patch, SecretPatch};
 
 /// Reads every setting and secret that the body gives.
@@ -101,22 +98,17 @@ fn data(fields: &mut Fields<'_>) -> Option<Data> {
         Field::Value(member) => member,
     };
     if !matches!(value, Json::Object(_)) {
-        let is_empty_text = matches!(&value, Json::String(text) if text.trim().is_empty());
-        if is_empty_text {
-            return (fields.purpose() == Purpose::Update).then(Data::default);
-        }
         fields.fault("data", "must be an object");
         return None;
     }
-    if sent_bytes > limits::DATA_BYTES_MAX {
+    let (is_small, is_flat) = (sent_bytes <= limits::DATA_BYTES_MAX, value.depth() <= limits::DATA_DEPTH_MAX);
+    if !is_small {
         fields.fault("data", format!("must be at most {} bytes", limits::DATA_BYTES_MAX));
-        return None;
     }
-    if value.depth() > limits::DATA_DEPTH_MAX {
+    if !is_flat {
         fields.fault("data", format!("must be at most {} deep", limits::DATA_DEPTH_MAX));
-        return None;
     }
-    Data::new(value.compact()).ok()
+    if is_small && is_flat { Data::new(value.compact()).ok() } else { None }
 }
 
 /// The canonical text of a create's body, each secret replaced by `true`.

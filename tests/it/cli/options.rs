@@ -161,6 +161,19 @@ async fn front_ends_elsewhere_may_ask_when_their_origin_is_named_and_no_other() 
 }
 
 #[tokio::test]
+async fn options_that_is_no_preflight_tells_the_methods_all_the_same() {
+    let server = Server::start_with(&["--cors-origin", APP]).await;
+    let anonymous = server.anonymous();
+    let methods = ask(anonymous.request("OPTIONS", "/api/integrations")).await.expect(204);
+    assert!(methods.header("allow").contains("POST"));
+    let from_app = anonymous.request("OPTIONS", "/api/integrations").header("origin", APP);
+    assert!(ask(from_app).await.expect(204).header("allow").contains("POST"));
+    for path in ["/nope", "/api/nope"] {
+        ask(anonymous.request("OPTIONS", path)).await.expect(404);
+    }
+}
+
+#[tokio::test]
 async fn front_ends_elsewhere_can_read_refusals_too() {
     let server = Server::start_with(&["--cors-origin", APP]).await;
     for (path, status) in [(LIST, 401), ("/nowhere", 404), ("/api/integrations?x=1", 401)] {

@@ -205,6 +205,15 @@ fn a_bad_value_of_an_option_is_refused_by_name() {
         let ended = Process::start(&mut command).wait();
         assert_eq!(ended.status.code(), Some(2), "{option} {value}: {ended:?}");
         assert!(ended.stderr.contains(option), "{}", ended.stderr);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1, "{}", ended.stderr);
         assert!(!data_dir(&directory).exists(), "nothing is made before the options are right");
+    }
+    for (variable, option) in [("INTEGRATIONS_LISTEN", "--listen"), ("INTEGRATIONS_MAX_IN_FLIGHT", "--max-in-flight")] {
+        let mut command: Command = binary();
+        command.args(["serve", "--data-dir"]).arg(data_dir(&directory)).env(variable, "nonsense");
+        let ended = Process::start(&mut command).wait();
+        assert_eq!(ended.status.code(), Some(2), "{variable}: {ended:?}");
+        assert!(ended.stderr.contains(option) && ended.stderr.contains("nonsense"), "{}", ended.stderr);
+        assert_eq!(ended.stderr.trim_end().lines().count(), 1, "{}", ended.stderr);
     }
 }

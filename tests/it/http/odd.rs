@@ -91,6 +91,9 @@ async fn what_is_no_http_is_refused_and_harms_nobody() {
 #[tokio::test]
 async fn a_header_that_is_too_large_is_431_or_the_end_of_the_connection() {
     let server = Server::start().await;
+    assert_eq!(statuses(&server, only("/livez", &format!("X-A: {}\r\n", "a".repeat(60_000)))), [200]);
+    let of_66_kb = sent(&server, get("/livez", &format!("X-A: {}\r\n", "a".repeat(66_000))).as_bytes()).try_answer();
+    assert!(of_66_kb.as_ref().is_none_or(|raw| raw.status == 431), "{of_66_kb:?}");
     let found = sent(&server, get("/livez", &format!("X-A: {}\r\n", "a".repeat(1_000_000))).as_bytes()).try_answer();
     assert!(found.as_ref().is_none_or(|raw| raw.status == 431), "{found:?}");
 }

@@ -241,6 +241,22 @@ async fn all_faults_of_a_body_are_told_at_once() {
 }
 
 #[tokio::test]
+async fn all_faults_of_a_field_and_of_its_headers_are_told_at_once() {
+    let server = Server::start().await;
+    let alice = server.alice();
+    let mut body = json!({ "name": format!("{}\0", "a".repeat(200)), "type": "custom" });
+    check("too long, and a control character", &alice.post(POST, body.clone()).await, INVALID, &["/name", "/name"]);
+    body["name"] = json!("x");
+    body["headers"] = json!({ "X-A": 5, "x-a": "ok", "Host": "x", "a b": false });
+    let pointers = ["/headers/X-A", "/headers/x-a", "/headers/Host", "/headers/a b", "/headers/a b"];
+    check("headers", &alice.post(POST, body.clone()).await, INVALID, &pointers);
+    for number in 0..100 {
+        body["headers"][format!("N{number}")] = json!("v");
+    }
+    check("too many headers", &alice.post(POST, body).await, INVALID, &[&["/headers"], &pointers[..]].concat());
+}
+
+#[tokio::test]
 async fn faults_of_the_body_and_rules_of_the_state_are_told_together() {
     let server = Server::start().await;
     let alice = server.alice();

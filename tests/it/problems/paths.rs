@@ -92,6 +92,13 @@ async fn a_principal_in_a_path_is_percent_decoded_once() {
     }
     let long = "%F0%9F%92%A5".repeat(255);
     check_status("255 characters", &alice.request("PUT", &created.path(&format!("/shares/{long}"))).send().await, 200);
+    for malformed in ["a%zz", "%", "100%", "%4", "%C3"] {
+        let path = created.path(&format!("/shares/{malformed}"));
+        let refused = alice.request("PUT", &path).send().await;
+        check(malformed, &refused, INVALID, &["path:principalId"]);
+        check_status(malformed, &alice.get(&path).await, 404);
+        check_status(malformed, &alice.delete(&path).await, 404);
+    }
 }
 
 #[tokio::test]

@@ -165,16 +165,22 @@ async fn a_boolean_is_true_or_false_and_nothing_else() {
 async fn start_and_limit_are_whole_numbers_within_their_bounds() {
     let server = Server::start().await;
     let alice = server.alice();
-    let numbers =
-        ["-1", "%2B1", "1.0", "1e2", "0x10", "abc", "%201", "1%20", "١", "99999999999999999999999999", "NaN", "1,2"];
+    let numbers = ["-1", "%2B1", "1.0", "1e2", "0x10", "abc", "%201", "1%20", "١", "NaN", "1,2"];
     for value in numbers {
         refuses(&alice, &format!("start={value}"), "start").await;
         refuses(&alice, &format!("limit={value}"), "limit").await;
     }
-    for value in ["0", "501", "1000000"] {
+    for value in ["0", "501", "1000000", "99999999999999999999999999"] {
         refuses(&alice, &format!("limit={value}"), "limit").await;
     }
-    for query in ["limit=1", "limit=500", "start=0", "start=4294967296", "start=18446744073709551615&limit=500"] {
+    for query in [
+        "limit=1",
+        "limit=500",
+        "start=0",
+        "start=4294967296",
+        "start=18446744073709551615&limit=500",
+        "start=99999999999999999999999999",
+    ] {
         accepts(&alice, query).await;
     }
 }

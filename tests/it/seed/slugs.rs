@@ -88,6 +88,9 @@ async fn an_id_is_taken_in_any_case_and_shown_in_lower_case() {
     server.alice().get_at(&format!("/api/integrations/{id}"), &created.position).await.expect(200);
     let bare = id.replace('-', "");
     server.alice().get(&format!("/api/integrations/{bare}")).await.expect(200);
+    for other in [format!("urn:uuid:{id}"), format!("%7B{id}%7D"), format!("%7B{bare}%7D"), format!("{id}0")] {
+        server.alice().get(&format!("/api/integrations/{other}")).await.expect(404);
+    }
 }
 
 #[tokio::test]
