@@ -13,7 +13,7 @@ use events::{
     store::{EventStore, Health},
 };
 use http::header;
-use projector::store::{ParkedStreams, Views};
+use projector::store::{ParkedStreams, ViewState, Views};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use web::{
     conditional::JSON,
@@ -150,13 +150,21 @@ async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem
     }
 }
 
-/// It is: parked streams, and Kafka away, are for an operator to know, and no reason to take the service away from
+/// It is: parked streams, and views or Kafka away, are for an operator to know, and no reason to take the service away from
 /// everybody else.
 fn ready(root: &Root) -> String {
     let mut text = "ready".to_owned();
     let parked = root.parked();
     if parked > 0 {
         text.push_str(&format!(", parked streams: {parked}"));
+    }
+    for views in &root.views {
+        let state = match views.state() {
+            ViewState::Kept => continue,
+            ViewState::StandingBy => STANDING_BY,
+            ViewState::Stopped => "stopped",
+        };
+        text.push_str(&format!(", view {}: {state}", views.view()));
     }
     if let Some(published) = root.publishing.as_ref().map(|published| published()) {
         if published.state != PUBLISHING {
@@ -182,16 +190,16 @@ async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
     let head = root.store.head().borrow().get();
     root.metrics.log_position.set(head);
     let mut checkpoints = Vec::new();
-    for views in &root.views {
+    // How far a view is, the process knows that feeds it.
+    for views in root.views.iter().filter(|views| views.state() != ViewState::StandingBy) {
         let (labels, checkpoint) = (ViewLabels { view: views.view() }, views.checkpoint().borrow().get());
         root.metrics.view_checkpoint.get_or_create(&labels).set(checkpoint);
         root.metrics.view_parked_streams.get_or_create(&labels).set(views.parked().len() as u64);
         checkpoints.push(checkpoint);
     }
-    // The view that is furthest behind.
-    if let Some(checkpoint) = checkpoints.into_iter().min() {
-        root.metrics.projection_lag.set(head.saturating_sub(checkpoint));
-    }
+    // Of the view that is furthest behind.
+    let lag = checkpoints.into_iter().min().map_or(0, |checkpoint| head.saturating_sub(checkpoint));
+    root.metrics.projection_lag.set(lag);
     if let Some(published) = root.publishing.as_ref().map(|published| published()) {
         let lag = published.reached.map(|reached| head.saturating_sub(reached.position.get()));
         let held_back = published.reached.map(|reached| reached.held_back as u64);

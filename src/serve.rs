@@ -134,7 +134,7 @@ async fn project(
                 tracing::error!(error = cause as &dyn std::error::Error, "the log cannot be followed; trying again");
                 tokio::time::sleep(PROGRESS_EVERY).await;
             }
-            runner::Error::Events(_) | runner::Error::Views(_) => return error,
+            runner::Error::Events(_) | runner::Error::AnotherLog { .. } | runner::Error::Views(_) => return error,
         }
     }
 }

@@ -6,25 +6,27 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use events::{
     envelope::RecordedEvent,
     ids::Position,
-    store::{Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
+    store::{Direction, Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
     stored,
     stream::{Kind, StreamName},
     trace::{self, Collector, Outcome, SPANS_OF_A_BATCH_MAX, TraceParent, Work},
 };
 use thiserror::Error;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::Instant,
 };
 
 use crate::{
-    store::{self, Parked, ParkedStreams, WriteViews},
+    store::{self, LastRead, Parked, ParkedStreams, WriteViews},
     view::View,
 };
 
+mod bounded;
 mod feed;
 mod reading;
 
+use bounded::Bounded;
 pub use feed::{Feed, Feeding, fold, touched};
 pub use reading::Read;
 use reading::Reading;
@@ -35,6 +37,18 @@ pub enum Error {
     /// The event store failed.
     #[error("cannot follow the log")]
     Events(#[from] EventStoreError),
+    /// It is not the log that the view was made of.
+    #[error(
+        "the log is not the one that the view {view} was made of: it has another event, or none, as revision {} of {}, or has \
+         it elsewhere. Give the views an empty database to be made anew",
+        .last.revision, .last.stream
+    )]
+    AnotherLog {
+        /// The view.
+        view: &'static str,
+        /// The last event that it was made of.
+        last: LastRead,
+    },
     /// The view store refused.
     #[error("cannot write the view")]
     Views(#[from] store::Error),
@@ -65,6 +79,8 @@ pub enum Progress {
 pub struct Control {
     /// To read no more than so many events a second.
     pub rate: Option<NonZeroU32>,
+    /// To read no further than this.
+    pub bound: Option<watch::Receiver<Position>>,
     /// To try every parked stream again now; who asks is told when that was done.
     pub retries: Option<mpsc::Receiver<oneshot::Sender<()>>>,
     /// To tell of each event that is traced when it was taken into a view.
@@ -97,11 +113,17 @@ pub async fn run_together(
 ) -> Result<std::convert::Infallible, Error> {
     let Some(first) = feeds.first() else { return std::future::pending().await };
     let start = first.position();
+    for feed in &*feeds {
+        know_again(events, &**feed).await?;
+    }
     take_up_parked(events, feeds, start).await?;
     let mut reading = Reading::from(start, names(feeds), parked(feeds));
     let spans = control.spans.as_deref();
     let pace = Pace { started: Instant::now(), rate: control.rate };
     let mut subscription = events.subscribe(start, &[Kind::Integration]);
+    if let Some(bound) = control.bound.take() {
+        subscription = Box::new(Bounded::of(subscription, bound));
+    }
     if start == Position::START {
         replay(&mut *subscription, feeds, &mut reading, &pace, &mut tell).await?;
     }
@@ -130,6 +152,19 @@ pub async fn run_together(
             show(feeds, &mut tell).await?;
         }
     }
+}
+
+/// Finds the last event that a view was made of: a log that was put back from an older copy goes on with other events at the
+/// same places. What is damaged cannot tell.
+async fn know_again(events: &dyn EventStore, feed: &dyn Feed) -> Result<(), Error> {
+    let Some(last) = feed.last_read() else { return Ok(()) };
+    let found = match events.read_stream(&last.stream, Direction::ForwardsFrom(last.revision), 1).await {
+        Ok(found) => found,
+        Err(EventStoreError::Damaged(damaged)) if damaged.position == last.position => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let is_it = found.first().is_some_and(|event| (event.id, event.position) == (last.id, last.position));
+    if is_it { Ok(()) } else { Err(Error::AnotherLog { view: feed.view(), last }) }
 }
 
 /// Where in traces the requests stand that led to these events, of as many as are told of.
@@ -214,7 +249,7 @@ async fn take_up_parked(
         tracing::info!(views = names(feeds), %stream, %revision, "a parked stream is taken up again");
         let parked = again.map(|revision| Parked { tenant: tenant_of(&stream), stream: stream.clone(), revision });
         let (parked, unparked) = (parked.into_iter().collect(), vec![stream]);
-        let read = Read { from: through, through, facts, parked, unparked };
+        let read = Read { from: through, through, facts, last: None, parked, unparked };
         for feed in &mut *feeds {
             feed.write(&read).await?;
         }

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use events::{
     envelope::Digest,
-    ids::{Position, Revision, TenantId},
+    ids::{EventId, Position, Revision, TenantId},
     integration::LastEvent,
     store::Cause,
     stream::StreamName,
@@ -66,6 +66,8 @@ pub struct Batch<V: View> {
     pub tenants: BTreeMap<TenantId, TenantChanges<V>>,
     /// Streams that are parked from now on.
     pub parked: Vec<Parked>,
+    /// The last event that was read for it, if any was.
+    pub last_read: Option<LastRead>,
     /// Streams that are parked no more: what came behind the event that could not be read is in the batch. One that is
     /// parked again further on is in both lists.
     pub unparked: Vec<StreamName>,
@@ -75,8 +77,21 @@ impl<V: View> Batch<V> {
     /// A batch that changes nothing but the checkpoint.
     #[must_use]
     pub fn empty(from: Position, through: Position) -> Self {
-        Self { from, through, tenants: BTreeMap::new(), parked: Vec::new(), unparked: Vec::new() }
+        Self { from, through, tenants: BTreeMap::new(), parked: Vec::new(), last_read: None, unparked: Vec::new() }
     }
+}
+
+/// The last event that a view was made of, by which its log is known again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastRead {
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its place in the stream.
+    pub revision: Revision,
+    /// Its id.
+    pub id: EventId,
+    /// Its place in the log.
+    pub position: Position,
 }
 
 /// A stream with an event that this release cannot read: its documents stay as they were before that event.
@@ -222,6 +237,11 @@ pub trait Views: Send + Sync + fmt::Debug {
 
     /// Every parked stream.
     fn parked(&self) -> Arc<ParkedStreams>;
+
+    /// What becomes of it here.
+    fn state(&self) -> ViewState {
+        ViewState::Kept
+    }
 }
 
 /// The reading half: what queries are served from.
@@ -237,9 +257,26 @@ pub trait ReadViews<V: View>: Views {
     async fn snapshot(&self, tenant: &TenantId) -> Result<Arc<Snapshot<V>>, Error>;
 }
 
+/// What a process does with a view, for its operator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ViewState {
+    /// It feeds it, or shows what is fed.
+    #[default]
+    Kept,
+    /// Another process feeds it, and this one would take over.
+    StandingBy,
+    /// What it is kept in is away, or something else keeps it from going on.
+    Stopped,
+}
+
 /// The writing half: what the runner feeds.
 #[async_trait]
 pub trait WriteViews<V: View>: Views {
+    /// The last event that the view was made of, where it outlives the process.
+    fn last_read(&self) -> Option<LastRead> {
+        None
+    }
+
     /// The documents that these keys have now.
     ///
     /// # Errors

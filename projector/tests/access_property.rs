@@ -177,7 +177,7 @@ proptest! {
             let mut feeding = Feeding::of(views);
             feeding.replay(&history.1);
             let through = Position::new(history.1.len() as u64);
-            let last = Read { from: through, through, facts: vec![], parked: vec![], unparked: vec![] };
+            let last = Read { from: through, through, facts: vec![], last: None, parked: vec![], unparked: vec![] };
             runtime.block_on(feeding.write_replayed(&last)).unwrap();
         }
         for number in 0..2 {

@@ -17,7 +17,7 @@ use events::{
 };
 use projector::{
     runner::{self, Control, Feed, Progress, Read},
-    store::{Error, ParkedStreams},
+    store::{Error, LastRead, ParkedStreams},
 };
 
 const TRACED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -76,6 +76,10 @@ impl Feed for Fake {
 
     fn position(&self) -> Position {
         self.from
+    }
+
+    fn last_read(&self) -> Option<LastRead> {
+        None
     }
 
     fn parked(&self) -> Arc<ParkedStreams> {

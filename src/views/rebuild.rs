@@ -2,25 +2,26 @@
 //! place.
 
 use std::{
+    num::NonZeroU32,
     path::Path,
     time::{Duration, Instant},
 };
 
 use anyhow::anyhow;
-use events::store::EventStore;
+use events::{ids::Position, store::EventStore};
 use projector::{
     runner::{self, Control, Progress as Told},
     store::postgres::{Rebuild, Switch},
     view::{View, WithView},
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::{Outcome, connect, failed, say, with_named};
 use crate::{Failure, cli, log, progress::Progress, turns};
 
 /// How long a rebuild that says nothing keeps its lease.
 const LEASE: Duration = Duration::from_secs(10);
-/// How often it is looked whether the live view has been reached, where nothing else tells.
+/// How often it is looked how far the live view is.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Rebuilds the view that is named.
@@ -45,13 +46,18 @@ async fn rebuild<V: View>(options: &cli::RebuildView, data_dir: &Path) -> Result
     let database = connect(&options.view_store).await?;
     let store = log::follow(&options.log, data_dir)?;
     let lease = turns::take(&database, &Rebuild::<V>::lease_name(), LEASE).await.map_err(failed)?;
-    let lease = lease.ok_or_else(|| Failure::Service(anyhow!("another rebuild of this view is going on")))?;
+    let lease = lease.ok_or_else(|| {
+        Failure::Service(anyhow!(
+            "another rebuild of this view is going on, or was killed within the last {} seconds",
+            LEASE.as_secs()
+        ))
+    })?;
     let begun = Rebuild::<V>::begin(lease.clone()).await.map_err(failed)?;
     let rebuild = begun.ok_or_else(|| Failure::Service(anyhow!("there is nothing to rebuild: start a projector")))?;
-    let control = Control { rate: options.rate, ..Control::default() };
     let outcome = tokio::select! {
-        outcome = fill_and_switch(&rebuild, &*store, control) => outcome,
+        outcome = fill_and_switch(&rebuild, &*store, options.rate) => outcome,
         error = lease.keep() => Err(failed(error)),
+        _ = tokio::signal::ctrl_c() => Err(Failure::Service(anyhow!("interrupted: nothing was switched"))),
     };
     if !matches!(outcome, Ok(Switch::Done)) {
         rebuild.abandon().await.map_err(failed)?;
@@ -71,12 +77,14 @@ async fn rebuild<V: View>(options: &cli::RebuildView, data_dir: &Path) -> Result
     }
 }
 
-/// Fills the new generation from the log, keeps it up, and switches as soon as it has reached the live one.
+/// Fills the new generation from the log, keeps it up with the live one, and switches as soon as both are at one place.
 async fn fill_and_switch<V: View>(
     rebuild: &Rebuild<V>,
     store: &dyn EventStore,
-    control: Control,
+    rate: Option<NonZeroU32>,
 ) -> Result<Switch, Failure> {
+    let bound = watch::Sender::new(rebuild.live_position().await.map_err(failed)?);
+    let control = Control { rate, bound: Some(bound.subscribe()), ..Control::default() };
     let (progress, head) = (Progress::new("rebuilding"), store.head().borrow().get());
     let (started, reached) = (Instant::now(), Notify::new());
     let tell = |told| match told {
@@ -88,22 +96,37 @@ async fn fill_and_switch<V: View>(
             let Err(error) = error;
             Err(Failure::Service(error.into()))
         }
-        outcome = switch(rebuild, &reached, started) => outcome,
+        error = keep_up(rebuild, &bound) => Err(error),
+        outcome = switch(rebuild, &bound, &reached, started) => outcome,
     }
 }
 
-async fn switch<V: View>(rebuild: &Rebuild<V>, reached: &Notify, started: Instant) -> Result<Switch, Failure> {
+/// Lets the new generation read as far as the live one is.
+async fn keep_up<V: View>(rebuild: &Rebuild<V>, bound: &watch::Sender<Position>) -> Failure {
+    loop {
+        match rebuild.live_position().await {
+            Ok(live) => drop(bound.send_if_modified(|bound| std::mem::replace(bound, live) != live)),
+            Err(error) => return failed(error),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn switch<V: View>(
+    rebuild: &Rebuild<V>,
+    bound: &watch::Sender<Position>,
+    reached: &Notify,
+    started: Instant,
+) -> Result<Switch, Failure> {
     // Nothing is compared before the replay is done.
     reached.notified().await;
     loop {
-        if !rebuild.is_behind().await.map_err(failed)? {
-            let began = Instant::now();
-            let outcome = rebuild.switch().await.map_err(failed)?;
-            if outcome != Switch::Behind {
-                let (ms, seconds) = (began.elapsed().as_millis(), started.elapsed().as_secs_f64());
-                say(&format!("Filled and compared in {seconds:.1} s; comparing and switching took {ms} ms of it\n"))?;
-                return Ok(outcome);
-            }
+        let began = Instant::now();
+        let outcome = rebuild.switch(bound).await.map_err(failed)?;
+        if outcome != Switch::Behind {
+            let (ms, seconds) = (began.elapsed().as_millis(), started.elapsed().as_secs_f64());
+            say(&format!("Filled and compared in {seconds:.1} s; comparing and switching took {ms} ms of it\n"))?;
+            return Ok(outcome);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

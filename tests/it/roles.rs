@@ -235,3 +235,50 @@ async fn a_rebuild_that_finds_a_difference_does_not_switch_and_leaves_nothing() 
     let (is_done, _, err) = views(&server, &["rebuild", "nothing"]).await;
     assert!(!is_done && err.contains("there is no view nothing"), "{err}");
 }
+
+#[tokio::test]
+async fn a_rebuild_compares_what_is_further_on_in_the_log_than_in_the_live_view() {
+    let mut server = Server::start_alone().await;
+    let created = server.alice().create(json!({ "name": "Slack", "type": "slack" })).await;
+    server.alice().get_at(LIST, &created.position).await.expect(200);
+    views::sql(&server, "UPDATE view_integrations_v1_g1 SET document = replace(document, 'Slack', 'Slick')").await;
+    // Nobody feeds the live view, and its tenant goes on.
+    server.own_mut().topology.projectors.remove(0).kill();
+    server.alice().create(json!({ "name": "Drive", "type": "google-drive" })).await;
+    let (is_done, _, err) = views(&server, &["rebuild", "integrations"]).await;
+    assert!(!is_done && err.contains(&format!("acme {}", created.id)), "{err}");
+    views::sql(&server, "UPDATE view_integrations_v1_g1 SET document = replace(document, 'Slick', 'Slack')").await;
+    let (is_done, out, err) = views(&server, &["rebuild", "integrations"]).await;
+    assert!(is_done && out.ends_with("Switched\n"), "{out}{err}");
+    server.own_mut().topology.add_projector();
+    let last = server.alice().create(json!({ "name": "Last", "type": "slack" })).await;
+    let list = server.alice().get_at(LIST, &last.position).await.expect(200).json();
+    assert_eq!(list.as_array().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_log_is_not_taken_for_the_one_that_the_views_were_made_of() {
+    let mut server = Server::start_alone().await;
+    server.alice().create(json!({ "name": "Slack", "type": "slack" })).await;
+    assert!(server.terminate().success());
+    let older = tempfile::tempdir().unwrap();
+    let data_dir = older.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    std::fs::copy(server.data_dir().join("events.sqlite"), data_dir.join("events.sqlite")).unwrap();
+    server.restart().await;
+    let created = server.alice().create(json!({ "name": "Drive", "type": "google-drive" })).await;
+    server.alice().get_at(LIST, &created.position).await.expect(200);
+    server.own_mut().topology.projectors.remove(0).kill();
+    let database = server.topology().database().to_owned();
+    let projector = Process::start(&["projector", "--views", &database], &data_dir);
+    let refusal = "the log is not the one that the view integrations was made of";
+    let told = || std::fs::read_to_string(data_dir.with_extension("log")).unwrap().matches(refusal).count();
+    eventually("it says so", async || told() > 0).await;
+    let ready = reqwest::get(format!("{}/readyz", projector.url())).await.unwrap();
+    let text = ready.text().await.unwrap();
+    // It stood by until the other's lease had run out, and was ready for that.
+    assert!(text.contains("view integrations: stopped"), "{text}");
+    assert_eq!(told(), 1);
+    let list = server.alice().get_at(LIST, &created.position).await.expect(200).json();
+    assert_eq!(list.as_array().unwrap().len(), 2);
+}

@@ -90,7 +90,7 @@ async fn kafka_away_under_load_is_waited_for_at_rest_hinders_no_view_and_is_caug
     load.reach(100).await;
     block_in_place(|| kafka.stop());
     let publisher = &roles.projectors[1];
-    publisher.wait(async || publisher.api.text("/readyz").await.starts_with("ready, Kafka: away, ")).await;
+    publisher.wait(async || publisher.api.text("/readyz").await.contains(", Kafka: away, ")).await;
     wait_and_measure("Kafka", &[("the publisher", publisher), ("a standby", &roles.projectors[2])]).await;
     let head = roles.head().await;
     roles.shown(head).await;
@@ -107,8 +107,13 @@ async fn postgresql_away_under_load_is_waited_for_at_rest_and_views_and_feed_cat
     load.reach(100).await;
     block_in_place(|| postgres.stop());
     let publisher = &roles.projectors[1];
-    let waits = "ready, Kafka: waiting for the view store\n";
-    publisher.wait(async || publisher.api.text("/readyz").await == waits).await;
+    let waits = ", Kafka: waiting for the view store\n";
+    publisher.wait(async || publisher.api.text("/readyz").await.ends_with(waits)).await;
+    for process in [&roles.projectors[0], &roles.query] {
+        process
+            .wait(async || process.api.text("/readyz").await.starts_with("ready, view integrations: stopped, "))
+            .await;
+    }
     let [feeder, publisher, standby] = &roles.projectors[..] else { panic!("three projectors") };
     let all = [("the feeder", feeder), ("the publisher", publisher), ("a standby", standby), ("query", &roles.query)];
     wait_and_measure("PostgreSQL", &all).await;

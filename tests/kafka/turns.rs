@@ -60,10 +60,13 @@ async fn one_publishes_another_may_feed_the_view_and_whoever_stands_by_says_so_a
     let head = roles.head().await;
     roles.published(head).await;
     let publisher = &roles.projectors[1];
-    assert_eq!(publisher.api.text("/readyz").await, "ready\n");
+    assert!(!publisher.api.text("/readyz").await.contains("Kafka"));
     assert_eq!(kafka_of(publisher).await, [Some(1), Some(0), Some(0), Some(0)]);
     let standby = &roles.projectors[2];
-    standby.wait(async || standby.api.text("/readyz").await == "ready, Kafka: standing by\n").await;
+    let stands_by =
+        "ready, view integrations: standing by, view access-by-principal: standing by, Kafka: standing by\n";
+    standby.wait(async || standby.api.text("/readyz").await == stands_by).await;
+    assert_eq!(standby.api.metrics().await.value("projection_lag"), Some(0), "it feeds no view");
     assert_eq!(kafka_of(standby).await, [Some(0), Some(1), None, None]);
     assert_eq!(kafka_of(&roles.projectors[0]).await, [None; 4], "it has nothing to do with Kafka");
     roles.projectors[1].terminate();

@@ -16,7 +16,7 @@ use events::{
 use super::Read;
 use crate::{
     replay::Replay,
-    store::{self, Batch, Documents, ParkedStreams, TenantChanges, Views as _, WriteViews},
+    store::{self, Batch, Documents, LastRead, ParkedStreams, TenantChanges, Views as _, WriteViews},
     view::View,
 };
 
@@ -28,6 +28,9 @@ pub trait Feed: Send + Sync {
 
     /// How far it is.
     fn position(&self) -> Position;
+
+    /// The last event that it was made of, where it outlives the process.
+    fn last_read(&self) -> Option<LastRead>;
 
     /// Its parked streams.
     fn parked(&self) -> Arc<ParkedStreams>;
@@ -89,6 +92,10 @@ where
         *self.views.checkpoint().borrow()
     }
 
+    fn last_read(&self) -> Option<LastRead> {
+        self.views.last_read()
+    }
+
     fn parked(&self) -> Arc<ParkedStreams> {
         self.views.parked()
     }
@@ -99,14 +106,15 @@ where
 
     async fn write_replayed(&mut self, last: &Read) -> Result<(), store::Error> {
         let replayed = std::mem::take(&mut self.replay).finish(last.through, last.parked.clone());
-        self.views.write_replayed(replayed).await
+        self.views.write_replayed(Batch { last_read: last.last.clone(), ..replayed }).await
     }
 
     async fn write(&self, read: &Read) -> Result<(), store::Error> {
         let before = self.views.documents(touched::<V>(&read.facts)).await?;
         let folded = fold(before, read.from, &read.facts);
         let (parked, unparked) = (read.parked.clone(), read.unparked.clone());
-        self.views.write(Batch { through: read.through, parked, unparked, ..folded }).await
+        let last_read = read.last.clone();
+        self.views.write(Batch { through: read.through, parked, last_read, unparked, ..folded }).await
     }
 
     async fn show(&self) -> Result<(), store::Error> {

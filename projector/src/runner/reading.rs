@@ -10,7 +10,7 @@ use events::{
 };
 
 use super::{Mark, tenant_of};
-use crate::store::{Parked, ParkedStreams};
+use crate::store::{LastRead, Parked, ParkedStreams};
 
 /// A part of the log, for each view that is fed from it.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Read {
     pub through: Position,
     /// What is in it.
     pub facts: Vec<Fact>,
+    /// The last event in it.
+    pub last: Option<LastRead>,
     /// Streams that are parked from now on.
     pub parked: Vec<Parked>,
     /// Streams whose events are in it because they are parked no more.
@@ -74,7 +76,9 @@ impl Reading {
     }
 
     fn take_event(&mut self, event: &RecordedEvent) {
-        self.read.through = event.position;
+        let RecordedEvent { position, revision, id, .. } = *event;
+        self.read.through = position;
+        self.read.last = Some(LastRead { stream: event.stream.clone(), revision, id, position });
         self.events += 1;
         // What comes behind an event that cannot be read is held back with it.
         if self.known.contains_key(&event.stream) {
@@ -103,5 +107,5 @@ impl Reading {
 }
 
 fn empty(at: Position) -> Read {
-    Read { from: at, through: at, facts: Vec::new(), parked: Vec::new(), unparked: Vec::new() }
+    Read { from: at, through: at, facts: Vec::new(), last: None, parked: Vec::new(), unparked: Vec::new() }
 }

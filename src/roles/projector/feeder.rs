@@ -12,7 +12,7 @@ use events::{ids::Position, store::EventStore, trace::Collector};
 use projector::{
     runner::{self, Control, Progress},
     store::{
-        Error as ViewError, ParkedStreams, Views,
+        Error as ViewError, ParkedStreams, ViewState, Views,
         postgres::{Database, Lease, PostgresWriter, SchemaError},
     },
     view::{View, WithView},
@@ -47,8 +47,12 @@ impl WithView for Feeder<'_> {
     type Output = Arc<dyn Views>;
 
     fn with<V: View>(self) -> Arc<dyn Views> {
-        let progress =
-            Arc::new(Fed { view: V::NAME, checkpoint: watch::Sender::default(), parked: ArcSwap::default() });
+        let progress = Arc::new(Fed {
+            view: V::NAME,
+            checkpoint: watch::Sender::default(),
+            parked: ArcSwap::default(),
+            state: watch::Sender::new(ViewState::StandingBy),
+        });
         let turns = Turns::new(self.database, PostgresWriter::<V>::lease_name());
         let feeding = Feeding::<V> {
             store: self.store,
@@ -74,6 +78,7 @@ struct Fed {
     view: &'static str,
     checkpoint: watch::Sender<Position>,
     parked: ArcSwap<ParkedStreams>,
+    state: watch::Sender<ViewState>,
 }
 
 impl Views for Fed {
@@ -87,6 +92,10 @@ impl Views for Fed {
 
     fn parked(&self) -> Arc<ParkedStreams> {
         self.parked.load_full()
+    }
+
+    fn state(&self) -> ViewState {
+        *self.state.borrow()
     }
 }
 
@@ -117,6 +126,7 @@ impl<V: View> Feeding<V> {
                 }
                 Err(error) if error.is::<SchemaError>() && !is_away(&error) => return Err(error),
                 Err(error) => {
+                    self.progress.state.send_replace(ViewState::Stopped);
                     // What is away for long is told once.
                     let text = format!("{error:#}");
                     if told.as_ref() != Some(&text) {
@@ -137,10 +147,15 @@ impl<V: View> Feeding<V> {
         let taken = turns.take().await?;
         self.readiness.set_ready(Part::ViewStore);
         let Some(lease) = taken else {
+            self.progress.state.send_replace(ViewState::StandingBy);
             // It is there to take over, and ready for that.
             self.caught_up.set_ready(V::NAME);
             return Ok(());
         };
+        // Something that keeps it from going on is told until it has caught up all the same.
+        self.progress.state.send_if_modified(|state| {
+            *state == ViewState::StandingBy && std::mem::replace(state, ViewState::Kept) == ViewState::StandingBy
+        });
         tracing::info!(view = V::NAME, version = V::VERSION, "feeding the view");
         let ended = tokio::select! {
             ended = self.work(lease.clone()) => ended,
@@ -167,6 +182,7 @@ impl<V: View> Feeding<V> {
                 Progress::Replaying(_) => {}
                 Progress::Reached(mark) => drop(self.progress.checkpoint.send_replace(mark.position)),
                 Progress::CaughtUp => {
+                    self.progress.state.send_replace(ViewState::Kept);
                     self.progress.checkpoint.send_replace(*writer.checkpoint().borrow());
                     self.caught_up.set_ready(V::NAME);
                     let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

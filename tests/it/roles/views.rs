@@ -16,7 +16,7 @@ const OF_ALICE: &str = "/api/principals/alice/integrations";
 const OF_BOB: &str = "/api/principals/bob/integrations";
 
 /// Does something in the database of the views; answers how many rows it was done to.
-async fn sql(server: &Server, sql: &str) -> u64 {
+pub(super) async fn sql(server: &Server, sql: &str) -> u64 {
     let (client, connection) =
         tokio_postgres::connect(server.topology().database(), tokio_postgres::NoTls).await.unwrap();
     tokio::select! {

@@ -1,8 +1,8 @@
 //! Connections: a pool, and single ones that listen. TLS to every host that is not this one.
 
-use std::{fmt, fs, io, path::Path, str::FromStr as _, sync::Arc, time::Duration};
+use std::{fmt, fs, io, net::IpAddr, path::Path, str::FromStr as _, sync::Arc, time::Duration};
 
-use deadpool_postgres::{Client, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Client, Hook, HookError, Pool, RecyclingMethod, Runtime};
 use events::store::Cause;
 use rustls::{
     ClientConfig, RootCertStore,
@@ -10,6 +10,7 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject as _},
 };
 use thiserror::Error;
+use tokio::time::timeout;
 use tokio_postgres::{
     Config,
     config::{Host, SslMode},
@@ -22,6 +23,13 @@ use super::super::Error as StoreError;
 const CONNECTIONS_MAX: usize = 8;
 /// How long a connection may take to be made, and how long one is waited for.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take that somebody waits for. What gives none by then is gone, whatever TCP says of it.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long what was sent may stay unacknowledged, and how long nothing may come before it is asked whether the server is
+/// still there.
+const UNHEARD_MAX: Duration = Duration::from_secs(10);
+/// A process that stops in the middle of a transaction must not keep what it has locked: the server ends it.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'";
 
 /// Why a database cannot even be tried.
 #[derive(Debug, Error)]
@@ -67,7 +75,12 @@ impl Database {
             config.password(password);
         }
         config.connect_timeout(TIMEOUT).application_name("integrations");
-        if config.get_ssl_mode() == SslMode::Prefer && !config.get_hosts().iter().all(is_here) {
+        config
+            .tcp_user_timeout(UNHEARD_MAX)
+            .keepalives_idle(UNHEARD_MAX)
+            .keepalives_interval(TIMEOUT)
+            .keepalives_retries(2);
+        if config.get_ssl_mode() == SslMode::Prefer && !is_all_here(&config) {
             config.ssl_mode(SslMode::Require);
         }
         let tls = MakeRustlsConnect::new(client_config(authorities)?);
@@ -80,6 +93,9 @@ impl Database {
         let pool = Pool::builder(manager)
             .max_size(CONNECTIONS_MAX)
             .runtime(Runtime::Tokio1)
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(async move { client.batch_execute(SESSION).await.map_err(HookError::Backend) })
+            }))
             .timeouts(deadpool_postgres::Timeouts {
                 wait: Some(TIMEOUT),
                 create: Some(TIMEOUT),
@@ -89,9 +105,27 @@ impl Database {
         Ok(Self { pool, config, tls })
     }
 
-    /// A connection of the pool.
+    /// A connection of the pool, for what takes as long as it takes.
     pub(super) async fn client(&self) -> Result<Client, StoreError> {
         Ok(self.pool.get().await?)
+    }
+
+    /// Asks in a connection of the pool, for so long at most. One that gives no answer in time is closed: it would give
+    /// none to the next one either.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        ask: impl AsyncFnOnce(&mut Client) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let late = |late: tokio::time::error::Elapsed| StoreError::Unavailable(late.into());
+        let mut client = timeout(limit, self.pool.get()).await.map_err(late)??;
+        match timeout(limit, ask(&mut client)).await {
+            Ok(answer) => answer,
+            Err(elapsed) => {
+                drop(Client::take(client));
+                Err(late(elapsed))
+            }
+        }
     }
 
     /// A connection of its own, which has to be driven.
@@ -106,11 +140,18 @@ pub(super) type Connection = tokio_postgres::Connection<
     <MakeRustlsConnect as tokio_postgres::tls::MakeTlsConnect<tokio_postgres::Socket>>::Stream,
 >;
 
+/// Whether every server that may be connected to is on this host. Addresses, where they are given, are what is connected to,
+/// whatever the hosts are called.
+fn is_all_here(config: &Config) -> bool {
+    match config.get_hostaddrs() {
+        [] => config.get_hosts().iter().all(is_here),
+        addresses => addresses.iter().all(IpAddr::is_loopback),
+    }
+}
+
 fn is_here(host: &Host) -> bool {
     match host {
-        Host::Tcp(name) => {
-            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-        }
+        Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()),
         #[cfg(unix)]
         Host::Unix(_) => true,
     }

@@ -1,13 +1,20 @@
 //! Generations: each of one view and version, with tables of its own.
 
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::{Client, GenericClient, Transaction};
+use events::{ids::Revision, stream::StreamName};
 use serde::Serialize;
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
 
-use super::{super::Error, ask, connect::Database};
+use super::{
+    super::{Error, LastRead},
+    ask,
+    connect::Database,
+    corrupt,
+    reader::position_of,
+};
 use crate::view::View;
 
 /// A generation.
@@ -75,23 +82,65 @@ impl Generation {
         client.query_opt(&sql, &[&id, &state]).await?.as_ref().map(Self::of::<V>).transpose()
     }
 
+    /// The last event that it was made of.
+    pub(super) async fn last_read(&self, client: &impl GenericClient) -> Result<Option<LastRead>, Error> {
+        let sql = "SELECT last_stream, last_revision, last_id, last_position FROM view_generations
+                   WHERE id = $1 AND last_stream IS NOT NULL";
+        let Some(row) = client.query_opt(sql, &[&self.id]).await? else { return Ok(None) };
+        Ok(Some(LastRead {
+            stream: StreamName::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?,
+            revision: Revision::new(row.try_get::<_, i64>(1)?.unsigned_abs()),
+            id: serde_json::from_value(row.try_get::<_, String>(2)?.into()).map_err(corrupt)?,
+            position: position_of(row.try_get(3)?),
+        }))
+    }
+
+    /// Removes it with its tables, unless somebody who was filling it has them still: then `views prune` does.
+    pub(super) async fn try_remove(&self, client: &mut Client) {
+        let removed = async {
+            let transaction = client.transaction().await?;
+            transaction.batch_execute("SET LOCAL lock_timeout = '500ms'").await?;
+            self.remove(&transaction).await?;
+            Ok::<_, Error>(transaction.commit().await?)
+        };
+        if let Err(error) = removed.await {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(
+                error,
+                table = self.table,
+                "what was left of a view that was being filled cannot be removed yet"
+            );
+        }
+    }
+
     /// Removes it with its tables.
     pub(super) async fn remove(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
         transaction.execute("DELETE FROM view_generations WHERE id = $1", &[&self.id]).await?;
         drop_tables(transaction, &self.table).await
     }
 
-    /// The one to feed: the live one, or else one that is being filled for the first time.
-    pub(super) async fn to_feed<V: View>(transaction: &Transaction<'_>) -> Result<Self, Error> {
-        // Processes that find none at once take turns.
-        transaction.batch_execute("LOCK TABLE view_generations IN SHARE ROW EXCLUSIVE MODE").await?;
+    /// The one to feed, and what is of no use any more: the live one; or else one that was filled and is not shown yet; or
+    /// else a new one, since whoever was filling another may have its tables still.
+    pub(super) async fn to_feed<V: View>(transaction: &Transaction<'_>) -> Result<(Self, Vec<Self>), Error> {
+        take_turns::<V>(transaction).await?;
         if let Some(live) = Self::live::<V>(transaction).await? {
-            return Ok(live);
+            return Ok((live, Vec::new()));
         }
         match Self::newest::<V>(transaction, "filling").await? {
-            Some(filling) => Ok(filling),
-            None => Self::create::<V>(transaction).await,
+            Some(filled) if filled.position > 0 => Ok((filled, Vec::new())),
+            _ => {
+                let left = Self::retire_filling::<V>(transaction).await?;
+                Ok((Self::create::<V>(transaction).await?, left))
+            }
         }
+    }
+
+    /// Gives up all that are being filled.
+    pub(super) async fn retire_filling<V: View>(transaction: &Transaction<'_>) -> Result<Vec<Self>, Error> {
+        let sql = "UPDATE view_generations SET state = 'retired' WHERE view = $1 AND version = $2 AND state = 'filling'
+                   RETURNING id, number, position, writes";
+        let rows = transaction.query(sql, &[&V::NAME, &version::<V>()]).await?;
+        rows.iter().map(Self::of::<V>).collect()
     }
 
     /// A new one, to be filled.
@@ -126,6 +175,14 @@ impl Generation {
         transaction.batch_execute(&sql).await?;
         Ok(generation)
     }
+}
+
+/// Processes that choose or make a generation of a view take turns. Not by a lock on the table of all: whoever waits for that
+/// is in the way of every batch that is written.
+pub(super) async fn take_turns<V: View>(transaction: &Transaction<'_>) -> Result<(), Error> {
+    const TURNS: i32 = 0x1a2e_9b7c;
+    transaction.execute("SELECT pg_advisory_xact_lock($1, hashtext($2))", &[&TURNS, &V::NAME]).await?;
+    Ok(())
 }
 
 pub(super) fn version<V: View>() -> i32 {
@@ -220,6 +277,7 @@ pub async fn prune_older<V: View>(database: &Database) -> Result<usize, Error> {
 async fn remove_all(database: &Database, which: &str, of: &[&(dyn ToSql + Sync)]) -> Result<usize, Error> {
     let mut client = database.client().await?;
     let transaction = client.transaction().await?;
+    transaction.batch_execute("SET LOCAL lock_timeout = '10s'").await?;
     let sql = format!("DELETE FROM view_generations WHERE {which} RETURNING view, version, number");
     let removed = transaction.query(&sql, of).await?;
     for row in &removed {

@@ -3,7 +3,12 @@
 
 use std::time::Duration;
 
-use super::{super::Error, connect::Database};
+use deadpool_postgres::Client;
+
+use super::{
+    super::Error,
+    connect::{ANSWER_MAX, Database},
+};
 
 /// A lease that this process has, until it is told otherwise.
 #[derive(Debug, Clone)]
@@ -26,8 +31,9 @@ impl Lease {
                    SET epoch = held.epoch + 1, holder = excluded.holder, expires_at = excluded.expires_at
                    WHERE held.expires_at < clock_timestamp()
                    RETURNING epoch";
-        let client = database.client().await?;
-        let row = client.query_opt(sql, &[&name, &holder, &ttl.as_secs_f64()]).await?;
+        let seconds = ttl.as_secs_f64();
+        let ask = async |client: &mut Client| Ok(client.query_opt(sql, &[&name, &holder, &seconds]).await?);
+        let row = database.within(ANSWER_MAX, ask).await?;
         let epoch = row.map(|row| row.try_get(0)).transpose()?;
         Ok(epoch.map(|epoch| Self { database: database.clone(), name: name.to_owned(), epoch, ttl }))
     }
@@ -37,10 +43,15 @@ impl Lease {
     /// # Errors
     /// [`Error::Fenced`] when another process has it, [`Error::Unavailable`].
     pub async fn renew(&self) -> Result<(), Error> {
+        self.renew_within(ANSWER_MAX).await
+    }
+
+    async fn renew_within(&self, limit: Duration) -> Result<(), Error> {
         let sql = "UPDATE leases SET expires_at = clock_timestamp() + make_interval(secs => $3)
                    WHERE name = $1 AND epoch = $2";
-        let client = self.database.client().await?;
-        let renewed = client.execute(sql, &[&self.name, &self.epoch, &self.ttl.as_secs_f64()]).await?;
+        let seconds = self.ttl.as_secs_f64();
+        let ask = async |client: &mut Client| Ok(client.execute(sql, &[&self.name, &self.epoch, &seconds]).await?);
+        let renewed = self.database.within(limit, ask).await?;
         if renewed == 1 { Ok(()) } else { Err(Error::Fenced) }
     }
 
@@ -50,8 +61,7 @@ impl Lease {
         loop {
             tokio::time::sleep(self.ttl / 3).await;
             // A database that takes the question and does not answer is away as well.
-            let answer = tokio::time::timeout(self.ttl / 3, self.renew()).await;
-            match answer.unwrap_or_else(|late| Err(Error::Unavailable(late.into()))) {
+            match self.renew_within(self.ttl / 6).await {
                 Ok(()) => renewed = tokio::time::Instant::now(),
                 Err(Error::Unavailable(_)) if renewed.elapsed() < self.ttl => {}
                 Err(error) => return error,
@@ -65,7 +75,7 @@ impl Lease {
     /// [`Error::Unavailable`].
     pub async fn release(self) -> Result<(), Error> {
         let sql = "UPDATE leases SET expires_at = '-infinity' WHERE name = $1 AND epoch = $2";
-        self.database.client().await?.execute(sql, &[&self.name, &self.epoch]).await?;
-        Ok(())
+        let ask = async |client: &mut Client| Ok(client.execute(sql, &[&self.name, &self.epoch]).await?);
+        self.database.within(ANSWER_MAX, ask).await.map(drop)
     }
 }

@@ -1,7 +1,12 @@
 //! The reading half: snapshots of tenants in memory, loaded on first use, kept fresh by what changed since, evicted when
 //! cold. With the database away, those that are here are served as they are.
 
-use std::{fmt, hash::BuildHasher as _, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::BuildHasher as _,
+    sync::{Arc, Once},
+};
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -24,9 +29,9 @@ use tokio_postgres::{
 };
 
 use super::{
-    super::{Error, Parked, ParkedStreams, ReadViews, Snapshot, Views},
+    super::{Error, Parked, ParkedStreams, ReadViews, Snapshot, ViewState, Views},
     ask,
-    connect::Database,
+    connect::{ANSWER_MAX, Database},
     corrupt,
     generation::Generation,
 };
@@ -56,16 +61,23 @@ pub struct PostgresReader<V: View> {
     pub(super) shown: Mutex<Option<Shown>>,
     pub(super) checkpoint: watch::Sender<Position>,
     pub(super) parked: ArcSwap<ParkedStreams>,
+    pub(super) state: watch::Sender<ViewState>,
+    bytes_max: u64,
+    has_too_large: Once,
     loads: Vec<Mutex<()>>,
     hasher: RandomState,
 }
 
 /// What is shown, and since when it is known to be.
-#[derive(Clone)]
 pub(super) struct Shown {
     pub(super) generation: Generation,
     pub(super) at: Instant,
+    /// What was parked then.
+    pub(super) parked: ParkedByTenant,
 }
+
+/// The parked streams of each tenant that has some.
+pub(super) type ParkedByTenant = BTreeMap<TenantId, ParkedStreams>;
 
 /// A tenant in memory.
 pub(super) struct Held<V: View> {
@@ -94,6 +106,9 @@ impl<V: View> PostgresReader<V> {
             shown: Mutex::new(None),
             checkpoint: watch::Sender::new(Position::START),
             parked: ArcSwap::default(),
+            state: watch::Sender::default(),
+            bytes_max,
+            has_too_large: Once::new(),
             loads: (0..LOADS).map(|_| Mutex::new(())).collect(),
             hasher: RandomState::default(),
         }
@@ -103,9 +118,12 @@ impl<V: View> PostgresReader<V> {
     /// the latter can be.
     async fn load(&self, tenant: &TenantId, do_refreshes_wait: bool) -> Result<Option<Arc<Held<V>>>, Error> {
         // The connection comes first: whoever has one and waits for the lock does not keep this from its own.
-        let mut client = self.database.client().await?;
-        let before = if do_refreshes_wait { Some(self.shown.lock().await) } else { None };
-        let held = Arc::new(read_live(&mut client, tenant).await?);
+        let ask = async |client: &mut Client| {
+            let before = if do_refreshes_wait { Some(self.shown.lock().await) } else { None };
+            Ok((read_live(client, tenant).await?, before))
+        };
+        let (held, before) = self.database.within(ANSWER_MAX, ask).await?;
+        let held = Arc::new(held);
         let shown = match before {
             Some(shown) => shown,
             None => self.shown.lock().await,
@@ -115,8 +133,21 @@ impl<V: View> PostgresReader<V> {
         if !shown.as_ref().is_some_and(is_newest) {
             return Ok(None);
         }
-        self.tenants.insert(tenant.clone(), Arc::clone(&held));
+        self.hold(tenant, Arc::clone(&held));
         Ok(Some(held))
+    }
+
+    /// Keeps a tenant, if it can be kept at all.
+    pub(super) fn hold(&self, tenant: &TenantId, held: Arc<Held<V>>) {
+        let (bytes, bytes_max) = (held.bytes, self.bytes_max);
+        if u64::try_from(bytes).is_ok_and(|bytes| bytes <= bytes_max) {
+            self.tenants.insert(tenant.clone(), held);
+        } else {
+            self.tenants.invalidate(tenant);
+            self.has_too_large.call_once(|| {
+            tracing::warn!(view = V::NAME, %tenant, bytes, bytes_max, "a tenant takes more memory than all may, and is loaded for each read");
+            });
+        }
     }
 }
 
@@ -207,6 +238,10 @@ impl<V: View> Views for PostgresReader<V> {
 
     fn parked(&self) -> Arc<ParkedStreams> {
         self.parked.load_full()
+    }
+
+    fn state(&self) -> ViewState {
+        *self.state.borrow()
     }
 }
 

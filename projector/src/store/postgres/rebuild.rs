@@ -1,21 +1,25 @@
 //! Rebuilding: a new generation is filled beside the live one, compared with it, and takes its place in one transaction.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::{Client, GenericClient, Transaction};
+use events::ids::Position;
+use tokio::{sync::watch, time::timeout};
 use tokio_postgres::IsolationLevel;
 
 use super::{
     super::{Error, Views as _},
     CHANNEL,
-    connect::Database,
-    generation::Generation,
+    connect::{ANSWER_MAX, Database},
+    generation::{Generation, take_turns},
     lease::Lease,
     reader::position_of,
     writer::PostgresWriter,
 };
 use crate::view::View;
 
+/// How long the live generation waits, where it is, for the new one to come to the same place.
+const MEET_MAX: Duration = Duration::from_secs(2);
 /// How many documents that differ are named.
 const NAMED_MAX: i64 = 10;
 
@@ -48,7 +52,7 @@ pub struct Difference {
 pub enum Switch {
     /// The new generation is live.
     Done,
-    /// The new generation has not come as far as the live one yet.
+    /// The new generation did not come to where the live one is in time.
     Behind,
     /// Documents differ, of which some are named here: the view's version was not raised, or the live one is damaged.
     Differs(Vec<Difference>),
@@ -71,15 +75,16 @@ impl<V: View> Rebuild<V> {
         let database = lease.database.clone();
         let mut client = database.client().await?;
         let transaction = client.transaction().await?;
-        transaction.batch_execute("LOCK TABLE view_generations IN SHARE ROW EXCLUSIVE MODE").await?;
+        take_turns::<V>(&transaction).await?;
         let Some(old) = Generation::live::<V>(&transaction).await? else {
             return Ok(None);
         };
-        for left in Generation::all::<V>(&transaction, "filling").await? {
-            left.remove(&transaction).await?;
-        }
+        let left = Generation::retire_filling::<V>(&transaction).await?;
         let new = Generation::create::<V>(&transaction).await?;
         transaction.commit().await?;
+        for left in left {
+            left.try_remove(&mut client).await;
+        }
         drop(client);
         let (old, new_id) = (old.id, new.id);
         Ok(Some(Self { database, old, new: new_id, writer: PostgresWriter::of(lease, new, Vec::new(), false) }))
@@ -99,22 +104,19 @@ impl<V: View> Rebuild<V> {
         Ok(transaction.commit().await?)
     }
 
-    /// Puts the new generation in the live one's place, if it has come as far, and if documents of the same state are the
-    /// same. Compares twice: everything without holding anybody up, and then, with both checkpoints locked, what was
-    /// written since.
+    /// Puts the new generation in the live one's place, if all documents are the same. Compares twice: what both have at the
+    /// same place without holding anybody up, and then what was written since. For that the live one is locked, the new one,
+    /// which reads no further than `bound`, comes to the same place, and is locked too.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
-    pub async fn switch(&self) -> Result<Switch, Error> {
+    pub async fn switch(&self, bound: &watch::Sender<Position>) -> Result<Switch, Error> {
         let mut client = self.database.client().await?;
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
-        let Some((old, new)) = self.both(&transaction, "").await? else {
+        let Some((old, new)) = self.both(&transaction).await? else {
             return Ok(Switch::Overtaken);
         };
-        if new.position < old.position {
-            return Ok(Switch::Behind);
-        }
         let differences = differences(&transaction, &old, &new, (-1, -1)).await?;
         transaction.commit().await?;
         if !differences.is_empty() {
@@ -122,10 +124,19 @@ impl<V: View> Rebuild<V> {
         }
         let compared = (old.writes, new.writes);
         let transaction = client.transaction().await?;
-        let Some((old, new)) = self.both(&transaction, "FOR UPDATE").await? else {
+        let Some(old) = Generation::find::<V>(&transaction, self.old, "live", "FOR UPDATE").await? else {
             return Ok(Switch::Overtaken);
         };
-        if new.position < old.position {
+        let meeting = position_of(old.position);
+        bound.send_replace(meeting);
+        let mut reached = self.writer.checkpoint();
+        if timeout(MEET_MAX, reached.wait_for(|reached| *reached >= meeting)).await.is_err() {
+            return Ok(Switch::Behind);
+        }
+        let Some(new) = Generation::find::<V>(&transaction, self.new, "filling", "FOR UPDATE").await? else {
+            return Ok(Switch::Overtaken);
+        };
+        if new.position != old.position {
             return Ok(Switch::Behind);
         }
         let differences = differences_since(&transaction, &old, &new, compared).await?;
@@ -147,17 +158,15 @@ impl<V: View> Rebuild<V> {
     ///
     /// # Errors
     /// [`Error::Unavailable`].
-    pub async fn is_behind(&self) -> Result<bool, Error> {
-        let client = self.database.client().await?;
-        let row = client.query_one("SELECT position FROM view_generations WHERE id = $1", &[&self.old]).await?;
-        Ok(*self.writer.checkpoint().borrow() < position_of(row.try_get(0)?))
+    pub async fn live_position(&self) -> Result<Position, Error> {
+        let sql = "SELECT position FROM view_generations WHERE id = $1";
+        let ask = async |client: &mut Client| Ok(client.query_one(sql, &[&self.old]).await?);
+        Ok(position_of(self.database.within(ANSWER_MAX, ask).await?.try_get(0)?))
     }
 
-    async fn both(&self, client: &Transaction<'_>, lock: &str) -> Result<Option<(Generation, Generation)>, Error> {
-        let find = async |id: i64, state: &str| Generation::find::<V>(client, id, state, lock).await;
-        // In the order of ids, as whoever else locks both.
-        let old = find(self.old, "live").await?;
-        let new = find(self.new, "filling").await?;
+    async fn both(&self, client: &Transaction<'_>) -> Result<Option<(Generation, Generation)>, Error> {
+        let old = Generation::find::<V>(client, self.old, "live", "").await?;
+        let new = Generation::find::<V>(client, self.new, "filling", "").await?;
         Ok(old.zip(new))
     }
 }

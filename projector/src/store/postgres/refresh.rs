@@ -1,31 +1,26 @@
 //! Keeping what is held fresh: notifications tell when, the tables what.
 
-use std::{
-    collections::{BTreeMap, HashSet},
-    future::poll_fn,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::poll_fn, sync::Arc, time::Duration};
 
-use deadpool_postgres::Transaction;
+use deadpool_postgres::{Client, Transaction};
 use events::{backoff::Backoff, ids::TenantId};
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout},
+    time::{Instant, error::Elapsed, timeout},
     try_join,
 };
-use tokio_postgres::{
-    AsyncMessage, IsolationLevel,
-    types::{ToSql, Type},
-};
+use tokio_postgres::{AsyncMessage, IsolationLevel, types::Type};
 
 use super::{
-    super::{Error, Parked, ParkedStreams, TenantChanges},
+    super::{Error, Parked, ParkedStreams, Snapshot, TenantChanges, ViewState},
     CHANNEL, DELETED_STAY, ask,
-    connect::Connection,
+    connect::{ANSWER_MAX, Connection},
     corrupt,
     generation::Generation,
-    reader::{Held, PostgresReader, Refreshed, Shown, bytes_of, last_event, parked_streams, parse_key, position_of},
+    reader::{
+        Held, ParkedByTenant, PostgresReader, Refreshed, Shown, bytes_of, last_event, parked_streams, parse_key,
+        position_of,
+    },
 };
 use crate::view::View;
 
@@ -38,7 +33,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(3);
 /// What changed since a position.
 struct Changes<V: View> {
     generation: Generation,
-    tenants: BTreeMap<TenantId, (TenantChanges<V>, usize)>,
+    /// Every tenant that changed, with its changes if it was held then.
+    tenants: BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>,
     parked: Vec<Parked>,
 }
 
@@ -50,6 +46,7 @@ impl<V: View> PostgresReader<V> {
             let ended = self
                 .listen(|refreshed| {
                     if !backoff.is_fresh() {
+                        self.state.send_replace(ViewState::Kept);
                         tracing::info!(view = V::NAME, "the view store is back");
                         backoff.reset();
                     }
@@ -58,6 +55,7 @@ impl<V: View> PostgresReader<V> {
                 .await;
             let Err(error) = ended;
             if backoff.is_fresh() {
+                self.state.send_replace(ViewState::Stopped);
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(view = V::NAME, error, "the view store is away; what is held is served as it is");
             }
@@ -72,8 +70,11 @@ impl<V: View> PostgresReader<V> {
             client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
             loop {
                 tell(self.refresh().await?);
-                // Nothing told for a while is as good as something told.
-                let _ = timeout(LOOK_EVERY, told.notified()).await;
+                // Nothing told for a while is as good as something told, if it could have been.
+                if timeout(LOOK_EVERY, told.notified()).await.is_err() {
+                    let late = |late: Elapsed| Error::Unavailable(late.into());
+                    timeout(ANSWER_MAX, client.batch_execute("")).await.map_err(late)??;
+                }
             }
         };
         tokio::select! {
@@ -87,15 +88,15 @@ impl<V: View> PostgresReader<V> {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn refresh(&self) -> Result<Refreshed, Error> {
-        let (before, held) = {
+        let before = {
             let shown = self.shown.lock().await;
             // A reader that was away for long may have missed what is deleted and forgotten by now.
             let recent = shown.as_ref().filter(|shown| shown.at.elapsed() < DELETED_STAY / 2);
-            let held = self.tenants.iter().map(|(tenant, _)| TenantId::clone(&tenant)).collect::<HashSet<_>>();
-            (recent.map(|shown| shown.generation.clone()), held)
+            recent.map(|shown| shown.generation.clone())
         };
         let at = Instant::now();
-        let Some(changes) = self.changes(before.as_ref(), &held).await? else {
+        let ask = async |client: &mut Client| self.changes(client, before.as_ref()).await;
+        let Some(changes) = self.database.within(ANSWER_MAX, ask).await? else {
             return Ok(Refreshed::Missing);
         };
         let position = position_of(changes.generation.position);
@@ -108,20 +109,23 @@ impl<V: View> PostgresReader<V> {
             }
             Some(shown) if before.is_some() && place(&shown.generation) == place(&changes.generation) => shown.at = at,
             _ => {
-                self.apply(&changes.generation, before.as_ref(), &held, changes.tenants, changes.parked);
-                *shown = Some(Shown { generation: changes.generation, at });
+                let parked_before = shown.take().map(|shown| shown.parked).unwrap_or_default();
+                let parked = parked_by_tenant(&changes.parked);
+                if before.is_none_or(|before| before.id != changes.generation.id) {
+                    self.tenants.invalidate_all();
+                } else {
+                    self.apply(&changes.generation, changes.tenants, &parked_before, &parked);
+                }
+                let streams = changes.parked.into_iter().map(|parked| (parked.stream, parked.revision));
+                self.parked.store(Arc::new(streams.collect()));
+                *shown = Some(Shown { generation: changes.generation, at, parked });
                 self.checkpoint.send_replace(position);
             }
         }
         Ok(Refreshed::Through(position))
     }
 
-    async fn changes(
-        &self,
-        before: Option<&Generation>,
-        held: &HashSet<TenantId>,
-    ) -> Result<Option<Changes<V>>, Error> {
-        let mut client = self.database.client().await?;
+    async fn changes(&self, client: &mut Client, before: Option<&Generation>) -> Result<Option<Changes<V>>, Error> {
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
         let Some(generation) = Generation::live::<V>(&transaction).await? else {
@@ -129,8 +133,8 @@ impl<V: View> PostgresReader<V> {
         };
         let same = before.filter(|before| before.id == generation.id);
         let tenants = async {
-            match same.filter(|same| same.writes < generation.writes && !held.is_empty()) {
-                Some(same) => changed::<V>(&transaction, &generation, same.writes, held).await,
+            match same.filter(|same| same.writes < generation.writes) {
+                Some(same) => self.changed(&transaction, &generation, same.writes).await,
                 None => Ok(BTreeMap::new()),
             }
         };
@@ -140,77 +144,97 @@ impl<V: View> PostgresReader<V> {
         Ok(Some(Changes { generation, tenants, parked }))
     }
 
+    /// What changed for each tenant; documents of those that are held. Few change at once, and many are held.
+    async fn changed(
+        &self,
+        transaction: &Transaction<'_>,
+        generation: &Generation,
+        since: i64,
+    ) -> Result<BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>, Error> {
+        let moved = format!("SELECT tenant, revision, position, hash FROM {} WHERE written > $1", generation.tenants());
+        let (mut tenants, mut held) = (BTreeMap::new(), Vec::new());
+        for row in ask(transaction, &moved, &[(&since, Type::INT8)]).await? {
+            let tenant = TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?;
+            let changes = if self.tenants.contains_key(&tenant) {
+                held.push(tenant.to_string());
+                Some((TenantChanges { last: last_event(&row, 1)?, documents: BTreeMap::new() }, 0))
+            } else {
+                None
+            };
+            tenants.insert(tenant, changes);
+        }
+        if held.is_empty() {
+            return Ok(tenants);
+        }
+        let documents = format!(
+            "SELECT tenant, key, document FROM {} WHERE written > $1 AND tenant = ANY($2)",
+            generation.documents()
+        );
+        for row in ask(transaction, &documents, &[(&since, Type::INT8), (&held, Type::TEXT_ARRAY)]).await? {
+            let Some(Some((changes, bytes))) = tenants.get_mut(row.try_get::<_, &str>(0)?) else { continue };
+            let (key, document): (&str, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
+            *bytes += document.map_or(0, |document| bytes_of(key, document));
+            let document = document.map(serde_json::from_str).transpose().map_err(corrupt)?;
+            changes.documents.insert(parse_key::<V>(key)?, document);
+        }
+        Ok(tenants)
+    }
+
+    /// Brings those that are held up to a write of the generation. A tenant that did not change is there already: what is
+    /// loaded is never older than what was shown then.
     fn apply(
         &self,
         generation: &Generation,
-        before: Option<&Generation>,
-        known: &HashSet<TenantId>,
-        mut changed: BTreeMap<TenantId, (TenantChanges<V>, usize)>,
-        parked: Vec<Parked>,
+        changed: BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>,
+        parked_before: &ParkedByTenant,
+        parked: &ParkedByTenant,
     ) {
-        let mut parked_of = BTreeMap::<TenantId, ParkedStreams>::new();
-        for Parked { tenant, stream, revision } in &parked {
-            if let Some(tenant) = tenant {
-                parked_of.entry(tenant.clone()).or_default().insert(stream.clone(), *revision);
+        let parked_of = |tenant: &TenantId| parked.get(tenant).cloned().unwrap_or_default();
+        for tenant in parked_before.keys().chain(parked.keys()) {
+            if parked_before.get(tenant) != parked.get(tenant) && !changed.contains_key(tenant) {
+                self.bring_up(generation, tenant, parked_of(tenant), |_| 0);
             }
         }
-        let is_another = before.is_none_or(|before| before.id != generation.id);
-        for (tenant, held) in &self.tenants {
-            // What was loaded since it was asked for changes may lack some.
-            let is_unknown = !known.contains(&*tenant) && held.written < generation.writes;
-            if is_another || is_unknown || held.generation != generation.id {
-                self.tenants.invalidate(&*tenant);
-                continue;
+        for (tenant, changes) in changed {
+            match changes {
+                Some((changes, more)) => self.bring_up(generation, &tenant, parked_of(&tenant), |snapshot| {
+                    snapshot.apply(changes);
+                    more
+                }),
+                // It was loaded since it was asked for changes, and may lack some.
+                None if self.tenants.get(&tenant).is_some_and(|held| held.written < generation.writes) => {
+                    self.tenants.invalidate(&tenant);
+                }
+                None => {}
             }
-            let parked = parked_of.remove(&*tenant).unwrap_or_default();
-            let changes = changed.remove(&*tenant).filter(|_| held.written < generation.writes);
-            if changes.is_none() && *held.snapshot.parked == parked {
-                continue;
-            }
-            let mut snapshot = held.snapshot.as_ref().clone();
-            let mut bytes = held.bytes;
-            if let Some((changes, more)) = changes {
-                snapshot.apply(changes);
-                bytes += more;
-            }
-            snapshot.parked = Arc::new(parked);
-            let (snapshot, written) = (Arc::new(snapshot), generation.writes);
-            let held = Held { snapshot, generation: generation.id, written, bytes };
-            self.tenants.insert(TenantId::clone(&tenant), Arc::new(held));
         }
-        self.parked.store(Arc::new(parked.into_iter().map(|parked| (parked.stream, parked.revision)).collect()));
+    }
+
+    /// Changes a tenant that is held and not there yet; `change` answers how many bytes came to it.
+    fn bring_up(
+        &self,
+        generation: &Generation,
+        tenant: &TenantId,
+        parked: ParkedStreams,
+        change: impl FnOnce(&mut Snapshot<V>) -> usize,
+    ) {
+        let Some(held) = self.tenants.get(tenant).filter(|held| held.written < generation.writes) else { return };
+        let mut snapshot = held.snapshot.as_ref().clone();
+        let bytes = held.bytes + change(&mut snapshot);
+        snapshot.parked = Arc::new(parked);
+        let (snapshot, written) = (Arc::new(snapshot), generation.writes);
+        self.hold(tenant, Arc::new(Held { snapshot, generation: generation.id, written, bytes }));
     }
 }
 
-async fn changed<V: View>(
-    transaction: &Transaction<'_>,
-    generation: &Generation,
-    since: i64,
-    held: &HashSet<TenantId>,
-) -> Result<BTreeMap<TenantId, (TenantChanges<V>, usize)>, Error> {
-    let held: Vec<&str> = held.iter().map(TenantId::as_str).collect();
-    let moved = format!(
-        "SELECT tenant, revision, position, hash FROM {} WHERE written > $1 AND tenant = ANY($2)",
-        generation.tenants()
-    );
-    let documents =
-        format!("SELECT tenant, key, document FROM {} WHERE written > $1 AND tenant = ANY($2)", generation.documents());
-    let asked: [(&(dyn ToSql + Sync), Type); 2] = [(&since, Type::INT8), (&held, Type::TEXT_ARRAY)];
-    let (moved, documents) = (ask(transaction, &moved, &asked), ask(transaction, &documents, &asked));
-    let (moved, documents) = try_join!(biased; moved, documents)?;
-    let mut tenants = BTreeMap::new();
-    for row in moved {
-        let changes = TenantChanges { last: last_event(&row, 1)?, documents: BTreeMap::new() };
-        tenants.insert(TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?, (changes, 0));
+fn parked_by_tenant(parked: &[Parked]) -> ParkedByTenant {
+    let mut by_tenant = ParkedByTenant::new();
+    for Parked { tenant, stream, revision } in parked {
+        if let Some(tenant) = tenant {
+            by_tenant.entry(tenant.clone()).or_default().insert(stream.clone(), *revision);
+        }
     }
-    for row in documents {
-        let Some((changes, bytes)) = tenants.get_mut(row.try_get::<_, &str>(0)?) else { continue };
-        let (key, document): (&str, Option<&str>) = (row.try_get(1)?, row.try_get(2)?);
-        *bytes += document.map_or(0, |document| bytes_of(key, document));
-        let document = document.map(serde_json::from_str).transpose().map_err(corrupt)?;
-        changes.documents.insert(parse_key::<V>(key)?, document);
-    }
-    Ok(tenants)
+    by_tenant
 }
 
 /// Drives a connection, and tells every notification of this view.

@@ -1,8 +1,10 @@
 //! Trying parked streams again: asked for by anybody, in the generation's row, and done by whoever feeds it.
 
+use deadpool_postgres::Client;
+
 use super::{
     super::{Error, ParkedStreams},
-    connect::Database,
+    connect::{ANSWER_MAX, Database},
     generation::Generation,
     reader::parked_streams,
     writer::PostgresWriter,
@@ -72,7 +74,8 @@ impl<V: View> PostgresWriter<V> {
     /// [`Error::Unavailable`].
     pub async fn asked_to_retry(&self) -> Result<Option<i64>, Error> {
         let sql = "SELECT retries_asked FROM view_generations WHERE id = $1 AND retries_asked > retries_done";
-        let row = self.lease.database.client().await?.query_opt(sql, &[&self.generation.id]).await?;
+        let ask = async |client: &mut Client| Ok(client.query_opt(sql, &[&self.generation.id]).await?);
+        let row = self.lease.database.within(ANSWER_MAX, ask).await?;
         Ok(row.map(|row| row.try_get(0)).transpose()?)
     }
 
@@ -82,7 +85,7 @@ impl<V: View> PostgresWriter<V> {
     /// [`Error::Unavailable`].
     pub async fn has_retried(&self, asked: i64) -> Result<(), Error> {
         let sql = "UPDATE view_generations SET retries_done = greatest(retries_done, $2) WHERE id = $1";
-        self.lease.database.client().await?.execute(sql, &[&self.generation.id, &asked]).await?;
-        Ok(())
+        let ask = async |client: &mut Client| Ok(client.execute(sql, &[&self.generation.id, &asked]).await?);
+        self.lease.database.within(ANSWER_MAX, ask).await.map(drop)
     }
 }

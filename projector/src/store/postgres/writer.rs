@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use deadpool_postgres::{GenericClient, Transaction};
+use deadpool_postgres::{Client, GenericClient, Transaction};
 use events::{
     ids::{Position, TenantId},
     stream::StreamName,
@@ -22,8 +22,10 @@ use tokio_postgres::{
 };
 
 use super::{
-    super::{Batch, Documents, Error, Parked, ParkedStreams, TenantChanges, Views, WriteViews},
-    CHANNEL, DELETED_STAY, corrupt,
+    super::{Batch, Documents, Error, LastRead, Parked, ParkedStreams, TenantChanges, Views, WriteViews},
+    CHANNEL, DELETED_STAY,
+    connect::ANSWER_MAX,
+    corrupt,
     generation::Generation,
     lease::Lease,
     reader::{parked_streams, position_of},
@@ -35,7 +37,11 @@ use crate::view::View;
 const FENCE: &str = "lease AS MATERIALIZED (
         SELECT FROM leases WHERE name = $1 AND epoch = $2 FOR SHARE
     ), fence AS (
-        UPDATE view_generations SET position = $5, writes = writes + 1, moved_at = clock_timestamp() FROM lease
+        UPDATE view_generations
+        SET position = $5, writes = writes + 1, moved_at = clock_timestamp(),
+            last_stream = coalesce($6::text, last_stream), last_revision = coalesce($7::bigint, last_revision),
+            last_id = coalesce($8::text, last_id), last_position = coalesce($9::bigint, last_position)
+        FROM lease
         WHERE id = $3 AND position = $4 AND state IN ('filling', 'live')
         RETURNING id, writes
     )";
@@ -49,6 +55,7 @@ pub struct PostgresWriter<V: View> {
     write: String,
     checkpoint: watch::Sender<Position>,
     parked: ArcSwap<ParkedStreams>,
+    last_read: Option<LastRead>,
     view: PhantomData<fn() -> V>,
 }
 
@@ -70,13 +77,19 @@ impl<V: View> PostgresWriter<V> {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn open(lease: Lease) -> Result<Self, Error> {
-        let mut client = lease.database.client().await?;
-        let transaction = client.transaction().await?;
-        let generation = Generation::to_feed::<V>(&transaction).await?;
-        let parked = parked_streams(&transaction, &generation).await?;
-        transaction.commit().await?;
-        drop(client);
-        Ok(Self::of(lease, generation, parked, true))
+        let ask = async |client: &mut Client| {
+            let transaction = client.transaction().await?;
+            let (generation, left) = Generation::to_feed::<V>(&transaction).await?;
+            let parked = parked_streams(&transaction, &generation).await?;
+            let last_read = generation.last_read(&transaction).await?;
+            transaction.commit().await?;
+            for left in left {
+                left.try_remove(client).await;
+            }
+            Ok((generation, parked, last_read))
+        };
+        let (generation, parked, last_read) = lease.database.within(ANSWER_MAX, ask).await?;
+        Ok(Self { last_read, ..Self::of(lease, generation, parked, true) })
     }
 
     pub(super) fn of(lease: Lease, generation: Generation, parked: Vec<Parked>, is_shown: bool) -> Self {
@@ -88,6 +101,7 @@ impl<V: View> PostgresWriter<V> {
             checkpoint: watch::Sender::new(position_of(generation.position)),
             parked: ArcSwap::from_pointee(streams),
             generation,
+            last_read: None,
             view: PhantomData,
         }
     }
@@ -101,6 +115,7 @@ impl<V: View> PostgresWriter<V> {
             "DELETE FROM {} WHERE document IS NULL AND changed_at < clock_timestamp() - make_interval(secs => $1)",
             self.generation.documents()
         );
+        // There may be many; nobody waits for it.
         Ok(self.lease.database.client().await?.execute(&sql, &[&DELETED_STAY.as_secs_f64()]).await?)
     }
 
@@ -135,12 +150,12 @@ fn write_sql(view: &str, generation: &Generation) -> String {
     format!(
         "WITH {FENCE}, changed AS (
             INSERT INTO {documents} (tenant, key, document, written)
-            SELECT new.*, writes FROM fence, unnest($6::text[], $7::text[], $8::text[]) AS new
+            SELECT new.*, writes FROM fence, unnest($10::text[], $11::text[], $12::text[]) AS new
             ON CONFLICT (tenant, key) DO UPDATE
             SET document = excluded.document, written = excluded.written, changed_at = clock_timestamp()
         ), moved AS (
             INSERT INTO {tenants} AS old (tenant, revision, position, hash, written)
-            SELECT new.*, writes FROM fence, unnest($9::text[], $10::bigint[], $11::bigint[], $12::text[]) AS new
+            SELECT new.*, writes FROM fence, unnest($13::text[], $14::bigint[], $15::bigint[], $16::text[]) AS new
             ON CONFLICT (tenant) DO UPDATE
             SET (revision, position, hash) = (
                     SELECT revision, position, hash
@@ -149,14 +164,56 @@ fn write_sql(view: &str, generation: &Generation) -> String {
                     ORDER BY position DESC LIMIT 1
                 ), written = excluded.written
         ), unparked AS (
-            DELETE FROM {parked} USING fence WHERE stream = ANY ($16::text[]) AND stream <> ALL ($13::text[])
+            DELETE FROM {parked} USING fence WHERE stream = ANY ($20::text[]) AND stream <> ALL ($17::text[])
         ), parked AS (
             INSERT INTO {parked} AS old (stream, tenant, revision)
-            SELECT new.* FROM fence, unnest($13::text[], $14::text[], $15::bigint[]) AS new
-            ON CONFLICT (stream) DO UPDATE SET revision = excluded.revision WHERE old.stream = ANY ($16::text[])
+            SELECT new.* FROM fence, unnest($17::text[], $18::text[], $19::bigint[]) AS new
+            ON CONFLICT (stream) DO UPDATE SET revision = excluded.revision WHERE old.stream = ANY ($20::text[])
         )
         SELECT pg_notify('{CHANNEL}', '{view} ' || id::text) FROM fence"
     )
+}
+
+/// What the fence is passed with.
+struct Fence<'a> {
+    lease: &'a Lease,
+    generation: &'a Generation,
+    from: i64,
+    through: i64,
+    stream: Option<String>,
+    revision: Option<i64>,
+    id: Option<String>,
+    position: Option<i64>,
+}
+
+impl<'a> Fence<'a> {
+    fn of<V: View>(lease: &'a Lease, generation: &'a Generation, batch: &Batch<V>) -> Self {
+        let last = batch.last_read.as_ref();
+        Self {
+            lease,
+            generation,
+            from: signed(batch.from.get()),
+            through: signed(batch.through.get()),
+            stream: last.map(|last| last.stream.to_string()),
+            revision: last.map(|last| signed(last.revision.get())),
+            id: last.map(|last| last.id.to_string()),
+            position: last.map(|last| signed(last.position.get())),
+        }
+    }
+
+    fn params(&self) -> [&(dyn ToSql + Sync); 9] {
+        [
+            &self.lease.name,
+            &self.lease.epoch,
+            &self.generation.id,
+            &self.from,
+            &self.through,
+            &self.stream,
+            &self.revision,
+            &self.id,
+            &self.position,
+        ]
+    }
 }
 
 /// A batch as columns.
@@ -219,6 +276,10 @@ impl<V: View> Views for PostgresWriter<V> {
 
 #[async_trait]
 impl<V: View> WriteViews<V> for PostgresWriter<V> {
+    fn last_read(&self) -> Option<LastRead> {
+        self.last_read.clone()
+    }
+
     async fn documents(&self, keys: BTreeSet<(TenantId, V::Key)>) -> Result<Documents<V>, Error> {
         if keys.is_empty() {
             return Ok(Documents::<V>::new());
@@ -230,8 +291,10 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
         );
         let (tenants, texts): (Vec<_>, Vec<_>) =
             keys.into_iter().map(|(tenant, key)| (String::from(tenant), key.to_string())).unzip();
-        let client = self.lease.database.client().await?;
-        let rows = client.query(&client.prepare_cached(&sql).await?, &[&tenants, &texts]).await?;
+        let ask = async |client: &mut Client| {
+            Ok(client.query(&client.prepare_cached(&sql).await?, &[&tenants, &texts]).await?)
+        };
+        let rows = self.lease.database.within(ANSWER_MAX, ask).await?;
         let parsed = rows.iter().map(|row| {
             let tenant = TenantId::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?;
             let key = row.try_get::<_, &str>(1)?.parse().map_err(|_| corrupt("a key of a view is none"))?;
@@ -242,34 +305,29 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
 
     async fn write(&self, batch: Batch<V>) -> Result<(), Error> {
         let columns = Columns::of(&batch)?;
-        let client = self.lease.database.client().await?;
-        let statement = client.prepare_cached(&self.write).await?;
-        let passed = client
-            .query_opt(
-                &statement,
-                &[
-                    &self.lease.name,
-                    &self.lease.epoch,
-                    &self.generation.id,
-                    &signed(batch.from.get()),
-                    &signed(batch.through.get()),
-                    &columns.tenants,
-                    &columns.keys,
-                    &columns.documents,
-                    &columns.moved,
-                    &columns.revisions,
-                    &columns.positions,
-                    &columns.hashes,
-                    &columns.parked,
-                    &columns.parked_tenants,
-                    &columns.parked_revisions,
-                    &columns.unparked,
-                ],
-            )
-            .await?;
-        if passed.is_none() {
-            return Err(self.refusal(&client, batch.from).await);
-        }
+        let fence = Fence::of(&self.lease, &self.generation, &batch);
+        let params: [&(dyn ToSql + Sync); 11] = [
+            &columns.tenants,
+            &columns.keys,
+            &columns.documents,
+            &columns.moved,
+            &columns.revisions,
+            &columns.positions,
+            &columns.hashes,
+            &columns.parked,
+            &columns.parked_tenants,
+            &columns.parked_revisions,
+            &columns.unparked,
+        ];
+        let params = [&fence.params()[..], &params].concat();
+        let ask = async |client: &mut Client| {
+            let statement = client.prepare_cached(&self.write).await?;
+            match client.query_opt(&statement, &params).await? {
+                Some(_) => Ok(()),
+                None => Err(self.refusal(&*client, batch.from).await),
+            }
+        };
+        self.lease.database.within(ANSWER_MAX, ask).await?;
         self.moved(batch.through, batch.parked, &batch.unparked);
         Ok(())
     }
@@ -285,24 +343,31 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
              SELECT count(*) FROM lease LEFT JOIN told ON true",
             view = V::NAME
         );
-        let client = self.lease.database.client().await?;
-        let row = client.query_one(&sql, &[&self.lease.name, &self.lease.epoch, &self.generation.id]).await?;
+        let (name, epoch) = (&self.lease.name, &self.lease.epoch);
+        let ask = async |client: &mut Client| Ok(client.query_one(&sql, &[name, epoch, &self.generation.id]).await?);
+        let row = self.lease.database.within(ANSWER_MAX, ask).await?;
         if row.try_get::<_, i64>(0)? > 0 { Ok(()) } else { Err(Error::Fenced) }
     }
 
     async fn write_replayed(&self, batch: Batch<V>) -> Result<(), Error> {
+        let actual = *self.checkpoint.borrow();
+        if actual != batch.from {
+            return Err(Error::Elsewhere { expected: batch.from, actual });
+        }
         let mut client = self.lease.database.client().await?;
         let transaction = client.transaction().await?;
-        let sql = format!("WITH {FENCE} SELECT writes FROM fence");
+        let fence = Fence::of(&self.lease, &self.generation, &batch);
         let Batch { from, through, tenants, parked, .. } = batch;
-        let (before, after) = (signed(from.get()), signed(through.get()));
-        let fenced: [&(dyn ToSql + Sync); 5] =
-            [&self.lease.name, &self.lease.epoch, &self.generation.id, &before, &after];
-        let Some(row) = transaction.query_opt(&sql, &fenced).await? else {
+        // The fence comes last: what it locks must not stay locked for as long as it takes to fill the tables. Nobody else
+        // fills these: whoever takes over begins others.
+        let written = self.generation.writes + 1;
+        copy(&transaction, &self.generation, tenants, &parked, written).await?;
+        let passed = transaction.query_opt(&format!("WITH {FENCE} SELECT writes FROM fence"), &fence.params()).await?;
+        let writes = passed.map(|row| row.try_get::<_, i64>(0)).transpose()?;
+        if writes != Some(written) {
             drop(transaction);
             return Err(self.refusal(&client, from).await);
-        };
-        copy(&transaction, &self.generation, tenants, &parked, row.try_get(0)?).await?;
+        }
         transaction.commit().await?;
         self.moved(through, parked, &[]);
         Ok(())
