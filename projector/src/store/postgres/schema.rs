@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use super::{super::Error as StoreError, connect::Database};
 
+/// One that older releases cannot go on with inserts its own number, with `breaks`.
 const MIGRATIONS: [&str; 3] =
     [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
 /// Processes that start at once take turns under this number.
@@ -53,7 +54,9 @@ pub async fn migrate(database: &Database) -> Result<(), SchemaError> {
     }
     for (number, sql) in (1..).zip(MIGRATIONS).filter(|(number, _)| *number > found) {
         transaction.batch_execute(sql).await?;
-        transaction.execute("INSERT INTO schema_migrations (number) VALUES ($1)", &[&number]).await?;
+        transaction
+            .execute("INSERT INTO schema_migrations (number) VALUES ($1) ON CONFLICT DO NOTHING", &[&number])
+            .await?;
     }
     Ok(transaction.commit().await?)
 }
