@@ -2,8 +2,8 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, anyhow};
-use command::{Clock, Handler, KeyCheckError, KeyFile, KeyRing, Rewrapper, check_master_keys};
+use anyhow::anyhow;
+use command::{Clock, Handler, KeyCheckError, KeyFile, KeyRing, Rewrapper, check_has_no_keys};
 use events::{
     backoff::Backoff,
     store::{EventStore, Health},
@@ -40,16 +40,12 @@ impl Commands {
             return Err(Failure::Configuration(anyhow!("there is no master key file {}", path.display())));
         }
         let is_embedded = store.is_sole_writer();
-        let to_rewrap = if is_embedded {
-            let checked = check_master_keys(&**store, found.as_ref()).await;
-            let checked = checked.with_context(|| format!("master key file {}", path.display()));
-            Some(checked.map_err(Failure::Configuration)?)
-        } else {
-            None
-        };
         let masters = match found {
             Some(masters) => masters,
-            None if is_embedded => files::make_master_keys(&path).map_err(Failure::Configuration)?,
+            None if is_embedded => {
+                check_has_no_keys(&**store).await.map_err(|error| does_not_open(&path, error))?;
+                files::make_master_keys(&path).map_err(Failure::Configuration)?
+            }
             None => {
                 return Err(Failure::Configuration(anyhow!(
                     "there is no master key file {0}: whoever writes a log on a server is given the same one; the first is \
@@ -58,7 +54,9 @@ impl Commands {
                 )));
             }
         };
-        let keys = KeyRing::new(Arc::clone(store), masters, KeyFile::new(path, data_dir));
+        let keys = KeyRing::new(Arc::clone(store), masters, KeyFile::new(path.clone(), data_dir));
+        let to_rewrap =
+            if is_embedded { Some(keys.check().await.map_err(|error| does_not_open(&path, error))?) } else { None };
         keys.announce().await;
         let state_cache_bytes = options.state_cache_mib * 1_024 * 1_024;
         Ok(Self { store: Arc::clone(store), keys: Arc::new(keys), to_rewrap, state_cache_bytes })
@@ -99,6 +97,10 @@ impl Commands {
             }
         });
     }
+}
+
+fn does_not_open(path: &Path, error: KeyCheckError) -> Failure {
+    Failure::Configuration(anyhow::Error::new(error).context(format!("master key file {}", path.display())))
 }
 
 /// Asks the log, whenever it is there, until it has answered whether the master keys open it.

@@ -2,7 +2,6 @@
 //! the old one or the new one, and the verb can be run again.
 
 use std::{
-    collections::BTreeMap,
     fs::{File, OpenOptions},
     io::Write as _,
     path::Path,
@@ -14,10 +13,10 @@ use events::{
     durable,
     seal::{KeyFileText, MasterKeys},
     store::{
-        sqlite::keys::{Hold, hold, wraps_by_master_key},
+        sqlite::keys::{Hold, hold, wraps},
         walk::Walk,
+        wraps::Wraps,
     },
-    stored,
     stream::Kind,
 };
 
@@ -56,8 +55,8 @@ fn drop_old(options: &Rotate, data_dir: &Path, path: &Path, text: &KeyFileText) 
         }
         // Held until the file is replaced: no service starts in between with what is about to go.
         let _hold = settled(data_dir, active)?;
-        let wraps = wraps_by_master_key(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
-        check_needless(wraps, text.keys())?;
+        let needed = wraps(data_dir).map_err(|error| Failure::Configuration(error.into()))?;
+        check_needless(needed, text.keys())?;
         replace(path, &text.with_active_key_only())?;
     }
     Ok(format!("Dropped {old} master key(s); the only one is now {active}"))
@@ -94,24 +93,24 @@ fn look_only(log: &OnServer, path: &Path, keys: &MasterKeys) -> Result<Failure, 
     )))
 }
 
-fn wraps_on_server(log: &OnServer) -> Result<BTreeMap<String, u64>, Failure> {
-    let (mut wraps, mut walk) = (BTreeMap::new(), Walk::new(&**log.store(), &[Kind::Key]));
+fn wraps_on_server(log: &OnServer) -> Result<Wraps, Failure> {
+    let (mut wraps, mut walk) = (Wraps::default(), Walk::new(&**log.store(), &[Kind::Key]));
     while let Some(page) = log.wait(walk.next())? {
-        for read in page {
-            let event = read.map_err(|damaged| Failure::Service(damaged.into()))?;
-            let form = stored::data_key_wrapped(&event).map_err(|error| Failure::Service(error.into()))?;
-            *wraps.entry(form.wrapped.master_key().to_owned()).or_default() += 1;
-        }
+        page.iter().for_each(|read| wraps.count(read));
     }
     Ok(wraps)
 }
 
-fn check_needless(mut wraps: BTreeMap<String, u64>, keys: &MasterKeys) -> Result<(), Failure> {
-    wraps.remove(keys.active());
-    if wraps.is_empty() {
+fn check_needless(wraps: Wraps, keys: &MasterKeys) -> Result<(), Failure> {
+    let Wraps { mut by_master_key, unreadable } = wraps;
+    by_master_key.remove(keys.active());
+    let mut needed: Vec<_> = by_master_key.iter().map(|(id, count)| format!("{count} need {id}")).collect();
+    if unreadable > 0 {
+        needed.push(format!("{unreadable} cannot be read and may need any"));
+    }
+    if needed.is_empty() {
         return Ok(());
     }
-    let needed: Vec<_> = wraps.iter().map(|(id, count)| format!("{count} need {id}")).collect();
     let what = "data keys are not yet under the active master key";
     Err(Failure::Configuration(anyhow!("{what} {}: {}; nothing was dropped", keys.active(), needed.join(", "))))
 }

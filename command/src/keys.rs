@@ -4,31 +4,38 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use events::{
-    envelope::{Digest, Metadata, NewEvent, Place, RecordedEvent, new_event_id},
+    envelope::{Digest, Metadata, NewEvent, Place, new_event_id},
     event::DataKeyWrapped,
-    ids::{IntegrationId, Position, TenantId},
-    seal::{self, DataKey, MasterKeys, WrappedKey},
-    store::{Direction, Error as StoreError, EventStore, ExpectedRevision, StreamWrite},
-    stored::{self, Store as _},
-    stream::{Kind, StreamName},
+    ids::{IntegrationId, Revision, TenantId},
+    seal::{self, DataKey, MasterKeys},
+    store::{Direction, Error as StoreError, EventStore, ExpectedRevision, StreamWrite, walk::Read},
+    stored::Store as _,
+    stream::StreamName,
     time::Timestamp,
 };
 use moka::sync::Cache;
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedRwLockReadGuard, RwLock};
 
+mod check;
 mod file;
 mod switching;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
+pub(crate) use check::keys_after;
+pub use check::{KeyCheckError, check_has_no_keys};
 pub use file::{KeyFile, active_of_running};
 use switching::Known;
 pub(crate) use switching::TakeUpError;
+pub(crate) use wrap::Unreadable;
+use wrap::{Shut, Wrap};
 
 /// How many data keys are kept unwrapped: enough for the integrations that are being worked on.
 const KEYS_MAX: u64 = 10_000;
-const PAGE: usize = 1_000;
+/// How many data keys that cannot be had are remembered as told.
+const TOLD_MAX: u64 = 10_000;
 
 /// Why a data key cannot be had.
 #[derive(Debug, Error)]
@@ -36,12 +43,12 @@ pub(crate) enum Error {
     /// The store failed.
     #[error("cannot read a data key")]
     Store(#[from] StoreError),
-    /// It does not unwrap.
+    /// It cannot be had, for a reason of its own.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// Its master key is not known.
     #[error("cannot unwrap a data key")]
     Seal(#[from] seal::Error),
-    /// The stream holds something else.
-    #[error("cannot read a wrapped data key")]
-    Stored(#[from] stored::Error),
     /// Its master key is not known, and the file that may hold it is not taken up.
     #[error("cannot take up the master key file")]
     TakeUp(#[from] TakeUpError),
@@ -58,6 +65,25 @@ pub struct KeyRing {
     /// wrap of another key is on its way into the log.
     wrapping: Arc<RwLock<()>>,
     unwrapped: Cache<StreamName, Arc<DataKey>>,
+    /// The data keys that cannot be had, and of which that was logged.
+    told: Cache<(StreamName, Revision), ()>,
+}
+
+/// What a rotation has to do with a data key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is under the active master key.
+    UnderActive,
+    /// It is under another one.
+    ToRewrap,
+    /// It cannot be had: it stays as it is.
+    Unreadable,
+}
+
+/// A data key that is not under the active master key.
+struct Old<'a> {
+    wrap: Wrap<'a>,
+    key: DataKey,
 }
 
 /// A wrapped data key on its way into the log. To be kept until the append has ended.
@@ -79,15 +105,32 @@ impl KeyRing {
             known: Mutex::default(),
             wrapping: Arc::default(),
             unwrapped: Cache::new(KEYS_MAX),
+            told: Cache::new(TOLD_MAX),
         }
     }
 
-    /// Checks that the master keys open every data key of the log; answers how many are not under the active one.
+    /// Checks that the master keys open the data keys of the log, and tells of those that cannot be had; answers how many
+    /// are not under the active one, as far as that can be said.
     ///
     /// # Errors
     /// [`KeyCheckError`].
     pub async fn check(&self) -> Result<u64, KeyCheckError> {
-        check_master_keys(&*self.store, Some(&self.masters())).await
+        self.check_with(&self.masters()).await
+    }
+
+    async fn check_with(&self, masters: &MasterKeys) -> Result<u64, KeyCheckError> {
+        let checked = check::check_all(&*self.store, masters).await?;
+        checked.unreadable.iter().for_each(|unreadable| self.tell(unreadable));
+        Ok(checked.to_rewrap)
+    }
+
+    /// Tells of a data key that cannot be had, once.
+    fn tell(&self, unreadable: &Unreadable) {
+        let Unreadable { stream, revision, cause } = unreadable;
+        if self.told.entry((stream.clone(), *revision)).or_insert(()).is_fresh() {
+            let cause: &dyn std::error::Error = &**cause;
+            tracing::error!(%stream, %revision, cause, "a data key cannot be read: a later release wrote it, or it is damaged");
+        }
     }
 
     /// The master keys in use.
@@ -104,25 +147,30 @@ impl KeyRing {
         let last = match self.store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await {
             Ok(events) => events,
             Err(StoreError::Tombstoned { .. }) => return Ok(None),
+            Err(StoreError::Damaged(damaged)) => return Err(Unreadable::from(damaged).into()),
             Err(error) => return Err(error.into()),
         };
         let Some(last) = last.first() else {
             return Ok(None);
         };
-        let key = Arc::new(self.unwrap(tenant, id, &stored::data_key_wrapped(last)?.wrapped).await?);
+        let key = Arc::new(self.open(&Wrap::of_event(last)?).await?);
         self.unwrapped.insert(stream, Arc::clone(&key));
         Ok(Some(key))
     }
 
     /// Another process may wrap with a key that came into the file a moment ago.
-    async fn unwrap(&self, tenant: &TenantId, id: IntegrationId, wrapped: &WrappedKey) -> Result<DataKey, Error> {
-        match self.masters().unwrap(tenant, id, wrapped) {
-            Err(seal::Error::UnknownMasterKey(_)) => {
+    async fn open(&self, wrap: &Wrap<'_>) -> Result<DataKey, Error> {
+        let opened = match wrap.open(&self.masters()) {
+            Err(Shut::Unknown(_)) => {
                 self.look_again().await?;
-                Ok(self.masters().unwrap(tenant, id, wrapped)?)
+                wrap.open(&self.masters())
             }
-            unwrapped => Ok(unwrapped?),
-        }
+            opened => opened,
+        };
+        opened.map_err(|shut| match shut {
+            Shut::Altered(unreadable) | Shut::Closed(unreadable) => unreadable.into(),
+            Shut::Unknown(error) => error.into(),
+        })
     }
 
     /// The write that makes a fresh data key an integration's own.
@@ -130,23 +178,38 @@ impl KeyRing {
         self.wrap(tenant, id, key, ExpectedRevision::NoStream, now).await
     }
 
-    /// Whether a data key is not under the active master key.
-    pub(crate) fn is_to_rewrap(&self, recorded: &RecordedEvent) -> Result<bool, stored::Error> {
-        let wrapped = stored::data_key_wrapped(recorded)?.wrapped;
-        Ok(wrapped.master_key() != self.masters.load().active() && recorded.stream.integration_of().is_some())
+    /// What a rotation has to do with a data key. Tells of one that cannot be had.
+    pub(crate) async fn standing(&self, read: &Read) -> Result<Standing, Error> {
+        match self.old(read).await {
+            Ok(None) => Ok(Standing::UnderActive),
+            Ok(Some(_)) => Ok(Standing::ToRewrap),
+            Err(Error::Unreadable(unreadable)) => {
+                self.tell(&unreadable);
+                Ok(Standing::Unreadable)
+            }
+            Err(error) => Err(error),
+        }
     }
 
-    /// The write that puts a data key under the active master key; `None` when it is under it already.
-    pub(crate) async fn rewrap(&self, recorded: &RecordedEvent, now: Timestamp) -> Result<Option<Wrapping>, Error> {
-        if !self.is_to_rewrap(recorded)? {
+    /// The write that puts a data key under the active master key; `None` when it is under it already, or cannot be had.
+    pub(crate) async fn rewrap(&self, read: &Read, now: Timestamp) -> Result<Option<Wrapping>, Error> {
+        match self.old(read).await {
+            Ok(Some(Old { wrap, key })) => {
+                let expected = ExpectedRevision::Exact(wrap.revision());
+                Ok(Some(self.wrap(&wrap.tenant, wrap.id, &key, expected, now).await))
+            }
+            Ok(None) | Err(Error::Unreadable(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn old<'a>(&self, read: &'a Read) -> Result<Option<Old<'a>>, Error> {
+        let wrap = Wrap::of(read)?;
+        if wrap.master_key() == self.masters.load().active() {
             return Ok(None);
         }
-        let Some((tenant, id)) = recorded.stream.integration_of() else {
-            return Ok(None);
-        };
-        let wrapped = stored::data_key_wrapped(recorded)?.wrapped;
-        let key = self.unwrap(&tenant, id, &wrapped).await?;
-        Ok(Some(self.wrap(&tenant, id, &key, ExpectedRevision::Exact(recorded.revision), now).await))
+        let key = self.open(&wrap).await?;
+        Ok(Some(Old { wrap, key }))
     }
 
     async fn wrap(
@@ -169,44 +232,5 @@ impl KeyRing {
     /// Forgets an integration's key, which its log has no more.
     pub(crate) fn forget(&self, tenant: &TenantId, id: IntegrationId) {
         self.unwrapped.invalidate(&StreamName::key(tenant, id));
-    }
-}
-
-/// Why the log's keys cannot be used with these master keys.
-#[derive(Debug, Error)]
-pub enum KeyCheckError {
-    /// A key is wrapped by a master key that is not in the file, or by another one of the same id.
-    #[error("the log holds data keys that the master key file does not open")]
-    DoesNotOpen(#[source] seal::Error),
-    /// The store failed.
-    #[error("cannot read the log's data keys")]
-    Store(#[from] StoreError),
-    /// The stream holds something else.
-    #[error("cannot read the log's data keys")]
-    Stored(#[from] stored::Error),
-}
-
-/// Checks that the master keys open every data key of the log, `None` for a log that must have no keys yet; answers how
-/// many are not under the active one.
-///
-/// # Errors
-/// [`KeyCheckError`].
-pub async fn check_master_keys(store: &dyn EventStore, masters: Option<&MasterKeys>) -> Result<u64, KeyCheckError> {
-    let (mut after, mut others) = (Position::START, 0);
-    loop {
-        let page = store.read_all(after, &[Kind::Key], PAGE).await?;
-        for recorded in &page.events {
-            let wrapped = stored::data_key_wrapped(recorded)?.wrapped;
-            let unknown = || seal::Error::UnknownMasterKey(wrapped.master_key().to_owned());
-            let masters = masters.ok_or_else(|| KeyCheckError::DoesNotOpen(unknown()))?;
-            if let Some((tenant, id)) = recorded.stream.integration_of() {
-                masters.unwrap(&tenant, id, &wrapped).map_err(KeyCheckError::DoesNotOpen)?;
-            }
-            others += u64::from(wrapped.master_key() != masters.active());
-        }
-        if page.is_last {
-            return Ok(others);
-        }
-        after = page.through;
     }
 }

@@ -13,5 +13,5 @@ pub mod slug;
 
 pub use handler::{Clock, Handler, Settings};
 pub use janitor::{rewrap::Rewrapper, run_janitor};
-pub use keys::{KeyCheckError, KeyFile, KeyRing, active_of_running, check_master_keys};
+pub use keys::{KeyCheckError, KeyFile, KeyRing, active_of_running, check_has_no_keys};
 pub use routes::{description, router};

@@ -29,7 +29,7 @@ use crate::{
     aggregate::{Aggregate, Live},
     decide::{Command, Need, Precondition, Rejection},
     handler::{Admitted, Asking, Error, Handler, Intent, last_of},
-    request,
+    keys, request,
 };
 
 mod icon;
@@ -347,6 +347,10 @@ impl From<Error> for Problem {
             }
             Error::Parked { .. } => {
                 let detail = "It has an event that this release cannot read: a newer one wrote it, or it is damaged.";
+                Self::retry_after(Kind::Unavailable, detail, 60).with_cause(error)
+            }
+            Error::Keys(keys::Error::Unreadable(_)) => {
+                let detail = "Its data key cannot be read by this release: a newer one wrote it, or it is damaged.";
                 Self::retry_after(Kind::Unavailable, detail, 60).with_cause(error)
             }
             Error::Store(_) | Error::Keys(_) | Error::Stored(_) => {

@@ -57,6 +57,7 @@ pub mod sqlite;
 #[cfg(feature = "suite")]
 pub mod suite;
 pub mod walk;
+pub mod wraps;
 
 /// What the stream of a write must be at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ mod kills;
 mod late;
 mod races;
 mod seeded;
+mod unreadable;
 mod verb;
 
 use verb::{active, key_ids, rotate, wait_until_taken_up, wraps};

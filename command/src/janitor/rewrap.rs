@@ -4,11 +4,8 @@
 use std::{sync::Arc, time::Duration};
 
 use events::{
-    envelope::RecordedEvent,
     ids::Position,
-    store::{Error as StoreError, EventStore, Page},
-    stored,
-    stream::Kind,
+    store::{Error as StoreError, EventStore, walk::Read},
 };
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use thiserror::Error;
@@ -18,14 +15,13 @@ use web::metrics::Metrics;
 
 use crate::{
     handler::Clock,
-    keys::{self, KeyRing},
+    keys::{self, KeyRing, Standing, keys_after},
 };
 
 /// How often the file is looked at, and progress is told.
 const EVERY: Duration = Duration::from_secs(1);
 /// How many appends are on their way at once: enough to make each sync worth it, few enough to leave room for commands.
 const IN_FLIGHT: usize = 64;
-const PAGE: usize = 1_000;
 
 #[derive(Debug, Error)]
 enum Error {
@@ -33,8 +29,42 @@ enum Error {
     Store(#[from] StoreError),
     #[error("a data key cannot be had")]
     Keys(#[from] keys::Error),
-    #[error("an event cannot be read")]
-    Stored(#[from] stored::Error),
+}
+
+/// What is not under the active master key.
+#[derive(Default)]
+struct Left {
+    /// How many are to be put under it.
+    to_rewrap: u64,
+    /// How many cannot be had and stay as they are.
+    unreadable: u64,
+}
+
+/// A rotation that has come to its end.
+struct Done {
+    active: String,
+    rewrapped: u64,
+    unreadable: u64,
+}
+
+impl Done {
+    fn tell(&self) {
+        let Self { active, rewrapped, unreadable } = self;
+        if *unreadable == 0 {
+            tracing::info!(
+                master_key = active,
+                rewrapped,
+                "every data key is under the active master key, none is left to be re-wrapped"
+            );
+        } else {
+            tracing::warn!(
+                master_key = active,
+                rewrapped,
+                unreadable,
+                "every data key that can be read is under the active master key; the others may need older ones"
+            );
+        }
+    }
 }
 
 /// What puts data keys under the active master key.
@@ -68,13 +98,9 @@ impl Rewrapper {
             self.look(&mut told).await;
             if done_for.as_deref() != Some(self.keys.masters().active()) {
                 match self.rewrap_all().await {
-                    Ok((active, rewrapped)) => {
-                        tracing::info!(
-                            master_key = active,
-                            rewrapped,
-                            "every data key is under the active master key, none is left to be re-wrapped"
-                        );
-                        done_for = Some(active);
+                    Ok(done) => {
+                        done.tell();
+                        done_for = Some(done.active);
                     }
                     Err(error) => {
                         tracing::error!(
@@ -106,27 +132,30 @@ impl Rewrapper {
         *told = Some(text);
     }
 
-    /// Goes through the log until a look at all of it finds nothing left: the active key then, and how many it has
-    /// re-wrapped.
-    async fn rewrap_all(&self) -> Result<(String, u64), Error> {
+    /// Goes through the log until a look at all of it finds nothing left that can be re-wrapped.
+    async fn rewrap_all(&self) -> Result<Done, Error> {
         let mut rewrapped = 0;
         loop {
             let active = self.keys.masters().active().to_owned();
             let left = self.count().await?;
-            self.metrics.keys_to_rewrap.set(left);
-            if left == 0 {
-                return Ok((active, rewrapped));
+            self.metrics.keys_to_rewrap.set(left.to_rewrap + left.unreadable);
+            if left.to_rewrap == 0 {
+                return Ok(Done { active, rewrapped, unreadable: left.unreadable });
             }
-            rewrapped += self.pass(left).await?;
+            rewrapped += self.pass(&left).await?;
         }
     }
 
-    async fn count(&self) -> Result<u64, Error> {
-        let (mut after, mut left) = (Position::START, 0);
+    async fn count(&self) -> Result<Left, Error> {
+        let (mut after, mut left) = (Position::START, Left::default());
         loop {
-            let page = self.page(after).await?;
-            for recorded in &page.events {
-                left += u64::from(self.keys.is_to_rewrap(recorded)?);
+            let page = keys_after(&*self.store, after).await?;
+            for read in &page.reads {
+                match self.keys.standing(read).await? {
+                    Standing::UnderActive => {}
+                    Standing::ToRewrap => left.to_rewrap += 1,
+                    Standing::Unreadable => left.unreadable += 1,
+                }
             }
             if page.is_last {
                 return Ok(left);
@@ -136,32 +165,28 @@ impl Rewrapper {
     }
 
     /// One way through the log; how many it has re-wrapped.
-    async fn pass(&self, left: u64) -> Result<u64, Error> {
+    async fn pass(&self, left: &Left) -> Result<u64, Error> {
         let (mut after, mut rewrapped, mut told) = (Position::START, 0, Instant::now());
         loop {
-            let page = self.page(after).await?;
-            let done = stream::iter(page.events).map(|recorded| self.rewrap(recorded)).buffer_unordered(IN_FLIGHT);
+            let page = keys_after(&*self.store, after).await?;
+            let done = stream::iter(page.reads).map(|read| self.rewrap(read)).buffer_unordered(IN_FLIGHT);
             rewrapped += done.try_fold(0, async |sum, one| Ok(sum + one)).await?;
-            self.metrics.keys_to_rewrap.set(left.saturating_sub(rewrapped));
-            if page.is_last || rewrapped >= left {
+            self.metrics.keys_to_rewrap.set(left.to_rewrap.saturating_sub(rewrapped) + left.unreadable);
+            if page.is_last || rewrapped >= left.to_rewrap {
                 return Ok(rewrapped);
             }
             if told.elapsed() >= EVERY {
                 told = Instant::now();
-                tracing::info!(rewrapped, of = left, "re-wrapping data keys");
+                tracing::info!(rewrapped, of = left.to_rewrap, "re-wrapping data keys");
             }
             after = page.through;
         }
     }
 
-    async fn page(&self, after: Position) -> Result<Page, StoreError> {
-        self.store.read_all(after, &[Kind::Key], PAGE).await
-    }
-
-    /// Re-wraps one, if it is to be: 1 or 0. One that was destroyed meanwhile stays so, and one that somebody else wrote
-    /// is looked at again.
-    async fn rewrap(&self, recorded: RecordedEvent) -> Result<u64, Error> {
-        let Some(wrapping) = self.keys.rewrap(&recorded, self.clock.now()).await? else {
+    /// Re-wraps one, if it is to be and can be: 1 or 0. One that was destroyed meanwhile stays so, and one that somebody
+    /// else wrote is looked at again.
+    async fn rewrap(&self, read: Read) -> Result<u64, Error> {
+        let Some(wrapping) = self.keys.rewrap(&read, self.clock.now()).await? else {
             return Ok(0);
         };
         match self.store.append(vec![wrapping.write.clone()]).await {

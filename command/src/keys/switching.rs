@@ -9,7 +9,7 @@ use events::{
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::{KeyCheckError, KeyRing, check_master_keys, file::Stamp};
+use super::{KeyCheckError, KeyRing, file::Stamp};
 
 /// How often an unknown master key may make a process look at the file.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -48,9 +48,9 @@ impl TakeUpError {
     /// Whether it stays so until the file is another one.
     pub(crate) fn is_final(&self) -> bool {
         match self {
-            Self::LacksActive(_) | Self::Needed(KeyCheckError::DoesNotOpen(_)) => true,
+            Self::LacksActive(_) | Self::Needed(KeyCheckError::DoesNotOpen(_) | KeyCheckError::NoFile) => true,
             Self::File(error) => !matches!(error, seal::Error::File(_)),
-            Self::Needed(_) | Self::Mark(_) | Self::StoreFails => false,
+            Self::Needed(KeyCheckError::Store(_)) | Self::Mark(_) | Self::StoreFails => false,
         }
     }
 }
@@ -105,7 +105,7 @@ impl KeyRing {
             return Err(TakeUpError::LacksActive(current.active().to_owned()));
         }
         if !masters.opens_all_of(&current) {
-            check_master_keys(&*self.store, Some(&masters)).await?;
+            self.check_with(&masters).await?;
         }
         if masters.active() == current.active() {
             self.masters.store(Arc::new(masters));

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod unreadable;
+
 struct World {
     directory: TempDir,
     store: Arc<dyn EventStore>,
@@ -48,8 +50,12 @@ impl World {
     }
 
     async fn wrap_with(&self, ring: &KeyRing) -> DataKey {
+        self.wrap_for(self.id, ring).await
+    }
+
+    async fn wrap_for(&self, id: IntegrationId, ring: &KeyRing) -> DataKey {
         let key = DataKey::generate();
-        let wrapping = ring.write(&self.tenant, self.id, &key, Self::now()).await;
+        let wrapping = ring.write(&self.tenant, id, &key, Self::now()).await;
         self.store.append(vec![wrapping.write.clone()]).await.unwrap();
         key
     }
@@ -98,7 +104,7 @@ async fn a_file_without_an_old_key_that_a_wrap_needs_is_refused_once_and_the_old
     // Once it is not needed any more, the file may go without it.
     let stream = StreamName::key(&world.tenant, world.id);
     let last = world.store.read_stream(&stream, Direction::BackwardsFromEnd, 1).await.unwrap();
-    let wrapping = ring.rewrap(&last[0], World::now()).await.unwrap().unwrap();
+    let wrapping = ring.rewrap(&Ok(last[0].clone()), World::now()).await.unwrap().unwrap();
     world.store.append(vec![wrapping.write.clone()]).await.unwrap();
     drop(wrapping);
     std::fs::write(world.directory.path().join("keys"), format!("{}\n", world.text().expose())).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{Damaged, Direction, Error, EventStore};
+use super::{Damaged, Direction, Error, EventStore, Page};
 use crate::{
     envelope::RecordedEvent,
     ids::Position,
@@ -19,6 +19,34 @@ const LOOKS_MAX: usize = 32;
 
 /// An event, or that it is damaged.
 pub type Read = Result<RecordedEvent, Damaged>;
+
+/// A page of the whole log in which what is damaged has its place.
+#[derive(Debug)]
+pub struct Reads {
+    /// The events of the kinds asked for; one that is damaged is alone.
+    pub reads: Vec<Read>,
+    /// Everything up to here was looked at: the next page begins after it.
+    pub through: Position,
+    /// Whether the log ended here.
+    pub is_last: bool,
+}
+
+/// A page of the whole log like that of [`EventStore::read_all`], which goes on behind what is damaged.
+///
+/// # Errors
+/// [`Error::Unavailable`], [`Error::Corrupt`].
+pub async fn read_page(store: &dyn EventStore, after: Position, kinds: &[Kind], max: usize) -> Result<Reads, Error> {
+    match store.read_all(after, kinds, max).await {
+        Ok(Page { events, through, is_last }) => {
+            Ok(Reads { reads: events.into_iter().map(Ok).collect(), through, is_last })
+        }
+        Err(Error::Damaged(damaged)) => {
+            let through = damaged.position;
+            Ok(Reads { reads: vec![Err(damaged)], through, is_last: false })
+        }
+        Err(error) => Err(error),
+    }
+}
 
 /// A walk.
 #[derive(Debug)]
@@ -58,20 +86,9 @@ impl<'a> Walk<'a> {
         if self.is_over {
             return Ok(None);
         }
-        let (reads, through) = match self.store.read_all(self.passed, self.kinds, PAGE).await {
-            Ok(page) => {
-                self.is_over = page.is_last;
-                (page.events.into_iter().map(Ok).collect(), page.through)
-            }
-            Err(Error::Damaged(damaged)) => {
-                let position = damaged.position;
-                (vec![Err(damaged)], position)
-            }
-            Err(error) => return Err(error),
-        };
+        let Reads { mut reads, through, is_last } = read_page(self.store, self.passed, self.kinds, PAGE).await?;
         self.passed = through;
-        self.is_over |= through >= self.head;
-        let mut reads: Vec<Read> = reads;
+        self.is_over = is_last || through >= self.head;
         reads.retain(|read| position_of(read) <= self.head);
         Ok(Some(reads))
     }

@@ -51,3 +51,22 @@ async fn a_process_that_runs_says_at_once_when_it_uses_another_key() {
     eventually("it says the other one", async || shown(&active).await).await;
     assert!(!shown("first").await, "it uses one only");
 }
+
+#[tokio::test]
+async fn a_data_key_that_cannot_be_read_keeps_nobody_from_starting_and_no_master_key_from_being_needed() {
+    let mut site = Site::stopped().await;
+    let stream = site.stream(|event| event.event_type() == "DataKeyWrapped.v1");
+    site.alter(&stream, 0, |event| {
+        event.proposed.metadata.insert("type".to_owned(), "DataKeyWrapped.v2".to_owned());
+    });
+    printed(&site.run(&["keys", "rotate"]));
+    site.service = Process::serve(&site.data_dir(), &["--event-store", &site.peer.url()]);
+    site.url = site.service.ready().await;
+    let told = "every data key that can be read is under the active master key";
+    eventually("the others are re-wrapped", async || site.service.stderr().contains(told)).await;
+    let log = site.service.stderr();
+    assert_eq!(log.lines().filter(|line| line.contains("ERROR") && line.contains(&stream)).count(), 1, "{log}");
+    assert!(metrics(&site).await.contains("\nintegrations_keys_to_rewrap 1\n"));
+    let needed = ["nothing was dropped", "1 cannot be read and may need any"];
+    check_refused(&site.run(&["keys", "rotate", "--drop"]), 2, &needed);
+}

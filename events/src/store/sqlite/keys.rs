@@ -1,7 +1,6 @@
 //! Which master keys the embedded log needs, looked at beside the process that writes it.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     path::{Path, PathBuf},
 };
@@ -10,12 +9,12 @@ use rusqlite::Connection;
 use thiserror::Error;
 
 use super::{
-    super::Cause,
+    super::{Cause, wraps::Wraps},
     FILE_NAME, OpenError, lock,
     reader::{COLUMNS, ReadError, recorded},
     schema,
 };
-use crate::{stored, stream::Kind};
+use crate::stream::Kind;
 
 /// Keeps every process from writing the log for as long as it is held.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ pub enum LookError {
     /// It is no log that this release can read.
     #[error("cannot look at the data keys")]
     Open(#[from] OpenError),
-    /// A row is not what it should be.
+    /// A row cannot be told from others.
     #[error("cannot read a wrapped data key in {}", path.display())]
     Row {
         /// The log's file.
@@ -52,14 +51,14 @@ pub enum LookError {
     },
 }
 
-/// How many data keys each master key wraps, by its id. Sees everything that was committed before the call.
+/// Which master keys the data keys need. Sees everything that was committed before the call.
 ///
 /// # Errors
 /// See [`LookError`].
-pub fn wraps_by_master_key(directory: &Path) -> Result<BTreeMap<String, u64>, LookError> {
+pub fn wraps(directory: &Path) -> Result<Wraps, LookError> {
     let path = directory.join(FILE_NAME);
     let connection = match schema::open_existing(&path) {
-        Err(OpenError::NoLog(_)) => return Ok(BTreeMap::new()),
+        Err(OpenError::NoLog(_)) => return Ok(Wraps::default()),
         opened => opened?,
     };
     count(&connection).map_err(|error| match error {
@@ -69,17 +68,20 @@ pub fn wraps_by_master_key(directory: &Path) -> Result<BTreeMap<String, u64>, Lo
     })
 }
 
-fn count(connection: &Connection) -> Result<BTreeMap<String, u64>, ReadError> {
+fn count(connection: &Connection) -> Result<Wraps, ReadError> {
     // The index over (stream, revision) has them side by side; `.` is what comes after `-`.
     let first = Kind::Key.prefix();
     let behind = format!("{}.", first.trim_end_matches('-'));
     let sql = format!("SELECT {COLUMNS} FROM events WHERE stream >= ?1 AND stream < ?2 AND substr(type, 1, 1) <> '$'");
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([first, &behind])?;
-    let mut wraps = BTreeMap::new();
+    let mut wraps = Wraps::default();
     while let Some(row) = rows.next()? {
-        let form = stored::data_key_wrapped(&recorded(row)?).map_err(|error| ReadError::Corrupt(error.into()))?;
-        *wraps.entry(form.wrapped.master_key().to_owned()).or_default() += 1;
+        match recorded(row) {
+            Ok(event) => wraps.count(&Ok(event)),
+            Err(ReadError::Damaged(damaged)) => wraps.count(&Err(damaged)),
+            Err(error) => return Err(error),
+        }
     }
     Ok(wraps)
 }
