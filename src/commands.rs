@@ -62,6 +62,11 @@ impl Commands {
         Ok(Self { store: Arc::clone(store), keys: Arc::new(keys), to_rewrap, state_cache_bytes })
     }
 
+    /// The data keys, for whoever else must forget them.
+    pub(crate) fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.keys)
+    }
+
     /// The routes.
     pub(crate) fn router(&self, service: &Service) -> OpenApiRouter {
         command::router(Arc::new(Handler::new(

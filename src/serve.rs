@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use command::{Clock, run_janitor};
+use command::{Clock, KeyRing, run_janitor};
 use events::{
     ids::{Position, PrincipalId, TenantId},
     store::EventStore,
@@ -72,7 +72,7 @@ async fn serve(options: &cli::Serve, data_dir: &Path) -> Result<(), Failure> {
     let api = Api { routes, at_hand: Some(queries) };
     service.answer(&options.http, listeners, Some(trust.tokens), root, api);
     commands.look_after(&service);
-    service.tasks.spawn(clean(Arc::clone(&store), replayed, service.stop.clone()));
+    service.tasks.spawn(clean(Arc::clone(&store), commands.keys(), replayed, service.stop.clone()));
     let (log, readiness, failures) = (Arc::clone(&store), Arc::clone(&service.readiness), service.failures());
     let spans = service.spans();
     service.spawn(async move {
@@ -89,14 +89,19 @@ pub(crate) fn query_settings(options: &cli::Reading) -> query::Settings {
 }
 
 /// Runs the janitor once the log is replayed: that an event cannot be read is told once, by the view.
-async fn clean(store: Arc<dyn EventStore>, mut replayed: watch::Receiver<Position>, stop: CancellationToken) {
+async fn clean(
+    store: Arc<dyn EventStore>,
+    keys: Arc<KeyRing>,
+    mut replayed: watch::Receiver<Position>,
+    stop: CancellationToken,
+) {
     let head = *store.head().borrow();
     let is_replayed = tokio::select! {
         reached = replayed.wait_for(|position| *position >= head) => reached.is_ok(),
         () = stop.cancelled() => false,
     };
     if is_replayed {
-        run_janitor(store, Clock(now), stop).await;
+        run_janitor(store, keys, Clock(now), stop).await;
     }
 }
 

@@ -35,6 +35,8 @@ mod before;
 mod create;
 mod load;
 mod slugs;
+#[cfg(test)]
+mod tests;
 
 use before::{Before, Upload};
 use load::Source;

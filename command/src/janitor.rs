@@ -1,5 +1,5 @@
 //! The janitor: destroys what deletes and new icons leave behind. The handler has mostly done so already; this makes it
-//! certain. Every step may be done twice.
+//! certain, and that a data key is forgotten which another process has destroyed. Every step may be done twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::handler::Clock;
+use crate::{handler::Clock, keys::KeyRing};
 
 pub(crate) mod rewrap;
 
@@ -33,8 +33,8 @@ enum Error {
 }
 
 /// Works until it is told to stop; goes on after every failure.
-pub async fn run_janitor(store: Arc<dyn EventStore>, clock: Clock, stop: CancellationToken) {
-    let janitor = Janitor { store, clock };
+pub async fn run_janitor(store: Arc<dyn EventStore>, keys: Arc<KeyRing>, clock: Clock, stop: CancellationToken) {
+    let janitor = Janitor { store, keys, clock };
     loop {
         let worked = tokio::select! {
             () = stop.cancelled() => return,
@@ -52,6 +52,7 @@ pub async fn run_janitor(store: Arc<dyn EventStore>, clock: Clock, stop: Cancell
 
 struct Janitor {
     store: Arc<dyn EventStore>,
+    keys: Arc<KeyRing>,
     clock: Clock,
 }
 
@@ -118,6 +119,10 @@ impl Janitor {
             return Ok(false);
         }
         self.store.append(streams.into_iter().map(|stream| StreamWrite::Tombstone { stream }).collect()).await?;
+        if matches!(fact.event, IntegrationEvent::Deleted(_)) {
+            // Another process may have deleted it. From here on nobody reads the key anew.
+            self.keys.forget(&fact.tenant, fact.integration);
+        }
         Ok(true)
     }
 

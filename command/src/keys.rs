@@ -229,6 +229,12 @@ impl KeyRing {
         Wrapping { write: StreamWrite::Append { stream, expected, events: vec![event] }, _guard: guard }
     }
 
+    /// Whether an integration's key is in memory.
+    #[cfg(test)]
+    pub(crate) fn remembers(&self, tenant: &TenantId, id: IntegrationId) -> bool {
+        self.unwrapped.contains_key(&StreamName::key(tenant, id))
+    }
+
     /// Forgets an integration's key, which its log has no more.
     pub(crate) fn forget(&self, tenant: &TenantId, id: IntegrationId) {
         self.unwrapped.invalidate(&StreamName::key(tenant, id));

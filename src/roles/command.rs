@@ -32,7 +32,7 @@ async fn command(options: &cli::Command, data_dir: &Path) -> Result<(), Failure>
     let api = commands.router(&service).merge(elsewhere(query::description(), "This process takes commands only."));
     service.answer(&options.http, listeners, Some(trust.tokens), root, api.into());
     commands.look_after(&service);
-    service.tasks.spawn(run_janitor(Arc::clone(&store), Clock(now), service.stop.clone()));
+    service.tasks.spawn(run_janitor(Arc::clone(&store), commands.keys(), Clock(now), service.stop.clone()));
     addresses.tell("command");
     service.run(&*store).await
 }

@@ -86,6 +86,28 @@ async fn a_change_is_one_by_the_log_and_not_by_what_a_process_remembers() {
 }
 
 #[tokio::test]
+async fn after_a_delete_at_one_no_secret_is_compared_at_the_other() {
+    let server = Server::start_alone().await;
+    let alice = at_each(&server, "alice", &[CREATE]);
+    let create = async |client: &Client, secret: &str| {
+        let body = json!({ "name": "Slack", "type": "slack", "clientSecret": secret });
+        client.request("POST", "/api/integrations").header("idempotency-key", "k").json(&body).send().await
+    };
+    let first = create(&alice[0], "s").await.expect(201);
+    // Both have its data key in memory now.
+    for client in &alice {
+        create(client, "s").await.expect(201);
+        create(client, "another").await.expect_problem(422, "key-reused");
+    }
+    done(&alice[0], "DELETE", first.header("location"), &json!({})).await;
+    for client in &alice {
+        for secret in ["s", "another"] {
+            assert_eq!(create(client, secret).await.expect(201).body, first.body, "the request alone decides");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slug_means_at_one_what_it_has_come_to_mean_at_the_other() {
     let server = Server::start_alone().await;
     let (alice, admin) = (at_each(&server, "alice", &[CREATE]), at_each(&server, "root", &[ADMIN]));

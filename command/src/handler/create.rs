@@ -204,7 +204,7 @@ impl Handler {
         let fingerprint = stored::metadata(first)?.fingerprint;
         let is_same = match fingerprint {
             Some(fingerprint) if fingerprint.request == request.request => {
-                self.has_same_secrets(asking, id, fingerprint.secrets, request).await?
+                self.has_same_secrets(asking, id, state, fingerprint.secrets, request).await?
             }
             Some(_) | None => false,
         };
@@ -217,15 +217,17 @@ impl Handler {
         }
     }
 
-    /// Whether the secrets are the first request's, as long as the data key can tell.
+    /// Whether the secrets are the first request's, as long as the integration is there: its data key, which alone can
+    /// tell, goes with it, whoever still has it in memory.
     async fn has_same_secrets(
         &self,
         asking: &Asking,
         id: IntegrationId,
+        state: &Aggregate,
         recorded: Option<Digest>,
         request: &CreateRequest,
     ) -> Result<bool, Error> {
-        let Some(recorded) = recorded else {
+        let (Some(recorded), Aggregate::Live(_)) = (recorded, state) else {
             return Ok(true);
         };
         let key = self.keys.find(&asking.caller.tenant, id).await?;

@@ -106,6 +106,10 @@ impl Handler {
                 Err(cause) => return Err(Error::Parked { known: Arc::new(state), cause: cause.into() }),
             }
         }
+        // Another process may have destroyed its data key.
+        if let (Aggregate::Deleted(_), Some((tenant, id))) = (&state, stream.integration_of()) {
+            self.keys.forget(&tenant, id);
+        }
         let known = Arc::new(state);
         damaged.map_or(Ok(Arc::clone(&known)), |damaged| Err(Error::Parked { known, cause: damaged.into() }))
     }
