@@ -78,6 +78,15 @@ pub enum Error {
         /// What it must have.
         expected: String,
     },
+    /// Some of the topics are lost. They stand or fall together: with only those made anew, neither would tell what was
+    /// published.
+    #[error(
+        "Kafka: {what}, and the rest is not: restore what was lost, or delete the rest too, and everything is published anew"
+    )]
+    Lost {
+        /// Which, and whether they are missing or empty.
+        what: String,
+    },
     /// What Kafka holds was made of another log, or of one that has lost its end since.
     #[error(
         "Kafka: the topics were made of another log, which has event {revision} of stream {stream}; this one has not"
@@ -110,12 +119,25 @@ impl Error {
         move |source| if is_fenced(&source) { Self::Fenced } else { Self::Kafka { what, source } }
     }
 
+    fn lost(topics: &[String], how: &str) -> Self {
+        Self::Lost {
+            what: match topics {
+                [topic] => format!("topic {topic} is {how}"),
+                topics => format!("topics {} are {how}", topics.join(" and ")),
+            },
+        }
+    }
+
     /// Whether a new session may succeed without anybody doing anything.
     fn heals(&self) -> bool {
         match self {
             Self::Kafka { .. } | Self::Thread => true,
             Self::Events(error) => error.is_retryable(),
-            Self::Fenced | Self::Topic { .. } | Self::AnotherLog { .. } | Self::Checkpoint { .. } => false,
+            Self::Fenced
+            | Self::Topic { .. }
+            | Self::Lost { .. }
+            | Self::AnotherLog { .. }
+            | Self::Checkpoint { .. } => false,
         }
     }
 }
@@ -150,8 +172,8 @@ pub struct Status {
 /// collects them.
 ///
 /// # Errors
-/// What somebody has to look at: [`Error::Fenced`], [`Error::Topic`], [`Error::AnotherLog`], [`Error::Checkpoint`], a
-/// log that cannot be read. It may be called again.
+/// What somebody has to look at: [`Error::Fenced`], [`Error::Topic`], [`Error::Lost`], [`Error::AnotherLog`],
+/// [`Error::Checkpoint`], a log that cannot be read. It may be called again.
 pub async fn run(
     events: Arc<dyn EventStore>,
     settings: &Settings,

@@ -16,7 +16,7 @@ use super::{
 use servers::kafka::Broker;
 
 /// A producer as the publisher has one.
-fn producer(settings: &Settings) -> BaseProducer {
+pub(crate) fn producer(settings: &Settings) -> BaseProducer {
     ClientConfig::new()
         .set("bootstrap.servers", settings.bootstrap_servers())
         .set("transactional.id", settings.transactional_id())

@@ -33,3 +33,4 @@ mod topics_check;
 mod trace;
 mod turns;
 mod views_check;
+mod whole;

@@ -53,10 +53,24 @@ impl Publisher {
         }
     }
 
+    /// Waits until everything up to a position is published, or it ends by itself.
+    pub(crate) async fn try_reach(&mut self, position: Position) -> Result<(), Error> {
+        let reached = |status: &Status| status.state == State::Publishing && status.published >= position;
+        match timeout(WAIT_MAX, self.status.wait_for(reached)).await.expect("in time") {
+            Ok(_) => Ok(()),
+            Err(_) => (&mut self.running).await.unwrap(),
+        }
+    }
+
     /// Tells it to stop, and waits until it has.
     pub(crate) async fn stop(self) {
-        self.stop.send(()).unwrap();
-        timeout(WAIT_MAX, self.running).await.expect("in time").unwrap().unwrap();
+        self.stopped().await.unwrap();
+    }
+
+    /// The same, where it may have ended by itself.
+    pub(crate) async fn stopped(self) -> Result<(), Error> {
+        let _ = self.stop.send(());
+        timeout(WAIT_MAX, self.running).await.expect("in time").unwrap()
     }
 
     /// Waits until it ends by itself, and answers why.

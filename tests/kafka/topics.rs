@@ -16,7 +16,7 @@ use super::{
 };
 use servers::kafka::Broker;
 
-fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
+pub(crate) fn admin(settings: &Settings) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", settings.bootstrap_servers()).create().unwrap()
 }
 
@@ -27,7 +27,7 @@ async fn described(settings: &Settings, topic: &str) -> (usize, ConfigResource) 
     (metadata.topics()[0].partitions().len(), described.into_iter().next().unwrap().unwrap())
 }
 
-async fn create(settings: &Settings, topic: &str, partitions: i32, config: &[(&str, &str)]) {
+pub(crate) async fn create(settings: &Settings, topic: &str, partitions: i32, config: &[(&str, &str)]) {
     let new = NewTopic::new(topic, partitions, TopicReplication::Fixed(1));
     let new = config.iter().fold(new, |new, (name, value)| new.set(name, value));
     admin(settings).create_topics(&[new], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();

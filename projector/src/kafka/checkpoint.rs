@@ -42,7 +42,8 @@ pub(super) struct LastPublished {
 /// What is known at the beginning of a session.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Checkpoints {
-    pub(super) reached: Reached,
+    /// None before the very first session: whatever is written stands behind one.
+    pub(super) reached: Option<Reached>,
     /// The first revision of each stream that is held back.
     pub(super) held: BTreeMap<StreamName, Revision>,
 }
@@ -81,7 +82,7 @@ impl Keys {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let key = str::from_utf8(key)?;
         if key == self.0 {
-            into.reached = value.map(serde_json::from_slice).transpose()?.unwrap_or_default();
+            into.reached = value.map(serde_json::from_slice).transpose()?;
         } else if let Some(stream) = key.strip_prefix(&self.held("")) {
             let stream = StreamName::parse(stream)?;
             match value {
@@ -147,7 +148,7 @@ mod tests {
         for record in &records {
             keys.take(&mut read, record.key.as_bytes(), record.value.as_deref()).expect("a checkpoint");
         }
-        assert_eq!(read, Checkpoints { reached, held: BTreeMap::from([(stream, Revision::new(3))]) });
+        assert_eq!(read, Checkpoints { reached: Some(reached), held: BTreeMap::from([(stream, Revision::new(3))]) });
         assert!(keys.take(&mut read, b"a.publisher", Some(b"{}")).is_err());
     }
 }

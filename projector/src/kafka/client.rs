@@ -51,6 +51,8 @@ pub(super) fn config(settings: &Settings) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("client.id", "integrations")
+        // A topic that is lost is told, not made anew by a broker that makes what it is asked for.
+        .set("allow.auto.create.topics", "false")
         .set("reconnect.backoff.max.ms", "1000")
         .set("socket.nagle.disable", "true")
         .set("socket.timeout.ms", REQUEST_MAX_MS.to_string());
@@ -93,4 +95,15 @@ pub(super) fn is_fenced(error: &KafkaError) -> bool {
     let code = error.rdkafka_error_code();
     let fenced = [RDKafkaErrorCode::Fenced, RDKafkaErrorCode::ProducerFenced, RDKafkaErrorCode::InvalidProducerEpoch];
     code.is_some_and(|code| fenced.contains(&code))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_client_makes_a_topic_by_asking_for_it() {
+        let settings = Settings::new("127.0.0.1:1", "a", "").expect("valid");
+        assert_eq!(config(&settings).get("allow.auto.create.topics"), Some("false"));
+    }
 }

@@ -61,7 +61,7 @@ impl<'a> Publisher<'a> {
         traced: Traced,
     ) -> Self {
         let states = States::new(Arc::clone(&events));
-        let reached = session.checkpoints.reached.clone();
+        let reached = session.checkpoints.reached.clone().unwrap_or_default();
         let committed = reached.position;
         let (records, bytes, on_its_way) = (Vec::new(), 0, None);
         Self { events, session, status, traced, states, records, bytes, reached, committed, on_its_way }
@@ -90,6 +90,7 @@ impl<'a> Publisher<'a> {
 
     async fn publish(&mut self) -> Result<std::convert::Infallible, Error> {
         self.find_place().await?;
+        self.check_topics().await?;
         self.take_up().await?;
         self.tell();
         tracing::info!(position = self.reached.position.get(), "publishing to Kafka");
@@ -129,6 +130,37 @@ impl<'a> Publisher<'a> {
             self.committed = found.position;
         }
         Ok(())
+    }
+
+    /// Refuses topics without anything to which something was published: they were made anew since.
+    async fn check_topics(&self) -> Result<(), Error> {
+        let unwritten = &self.session.unwritten;
+        if unwritten.is_empty() || !self.has_published().await? { Ok(()) } else { Err(Error::lost(unwritten, "empty")) }
+    }
+
+    /// Whether the log has something up to the checkpoint that is not held back. Where something was published, that is
+    /// among the first.
+    async fn has_published(&self) -> Result<bool, Error> {
+        let (reached, held) = (self.reached.position, &self.session.checkpoints.held);
+        let is_held = |event: &RecordedEvent| held.get(&event.stream).is_some_and(|from| event.revision >= *from);
+        let mut log = self.events.subscribe(Position::START, &[Kind::Integration]);
+        loop {
+            let looked_at = match log.next().await? {
+                Message::Events(page) => {
+                    let passed = page.partition_point(|event| event.position <= reached);
+                    if !page[..passed].iter().all(is_held) {
+                        return Ok(true);
+                    }
+                    page.last().map_or(reached, |last| last.position)
+                }
+                Message::Damaged(damaged) => damaged.position,
+                Message::Checkpoint(through) => through,
+                Message::CaughtUp => reached,
+            };
+            if looked_at >= reached {
+                return Ok(false);
+            }
+        }
     }
 
     /// Publishes what was held back and can be read now.

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     Error,
-    checkpoint::{self, Checkpoints, Keys},
+    checkpoint::{self, Checkpoints, Keys, Reached},
     client::{self, Context, call_max},
     record::{Record, TopicNames},
     settings::Settings,
@@ -41,8 +41,13 @@ struct Transaction {
 pub(super) struct Session {
     transactions: mpsc::Sender<Transaction>,
     pub(super) checkpoints: Checkpoints,
+    /// The topics to which nothing was ever written.
+    pub(super) unwritten: Vec<String>,
     pub(super) keys: Keys,
 }
+
+/// What is read at the beginning: how far somebody came, and the topics to which nothing was ever written.
+type Found = (Checkpoints, Vec<String>);
 
 /// A session's thread, which outlives the session for as long as a call takes.
 #[derive(Debug)]
@@ -70,8 +75,8 @@ impl Session {
         // Where there can be no thread, its end of each channel is dropped, which tells it.
         let _ = std::thread::Builder::new().name("kafka".to_owned()).spawn(work);
         let session = async move {
-            let checkpoints = is_open.await.map_err(|_| Error::Thread)??;
-            Ok(Self { transactions, checkpoints, keys })
+            let (checkpoints, unwritten) = is_open.await.map_err(|_| Error::Thread)??;
+            Ok(Self { transactions, checkpoints, unwritten, keys })
         };
         (session, Thread(ended))
     }
@@ -88,7 +93,7 @@ impl Session {
 fn work(
     settings: &Settings,
     runtime: &Handle,
-    opened: oneshot::Sender<Result<Checkpoints, Error>>,
+    opened: oneshot::Sender<Result<Found, Error>>,
     mut waiting: mpsc::Receiver<Transaction>,
 ) {
     let topics_are_there = topics::ensure(settings, runtime);
@@ -96,7 +101,8 @@ fn work(
     if opened.is_closed() {
         return;
     }
-    let (producer, checkpoints) = match topics_are_there.and_then(|()| open(settings)) {
+    let topics = TopicNames::of(settings);
+    let (producer, found) = match topics_are_there.and_then(|()| open(settings, &topics)) {
         Ok(open) => open,
         Err(error) => {
             // Nobody may be waiting any more.
@@ -104,10 +110,9 @@ fn work(
             return;
         }
     };
-    if opened.send(Ok(checkpoints)).is_err() {
+    if opened.send(Ok(found)).is_err() {
         return;
     }
-    let topics = TopicNames::of(settings);
     while let Some(Transaction { records, ended }) = waiting.blocking_recv() {
         let outcome = write(&producer, &topics, records, call_max(settings));
         let has_failed = outcome.is_err();
@@ -118,12 +123,30 @@ fn work(
     }
 }
 
-fn open(settings: &Settings) -> Result<(BaseProducer<Context>, Checkpoints), Error> {
+fn open(settings: &Settings, topics: &TopicNames) -> Result<(BaseProducer<Context>, Found), Error> {
     let producer = client::producer(settings).map_err(Error::kafka("connect"))?;
     // From here on nobody else's transaction commits; what he had begun is ended before this returns.
     producer.init_transactions(call_max(settings)).map_err(Error::kafka("begin a session"))?;
     let checkpoints = checkpoint::read(settings)?;
-    Ok((producer, checkpoints))
+    let unwritten = topics::unwritten(settings, producer.client())?;
+    if checkpoints.reached.is_none() {
+        begin(&producer, settings, topics, &unwritten)?;
+    }
+    Ok((producer, (checkpoints, unwritten)))
+}
+
+/// Writes the first checkpoint by itself, ahead of all that is published: so none beside something that is published, even
+/// if it was never committed, is one that was lost.
+fn begin(
+    producer: &BaseProducer<Context>,
+    settings: &Settings,
+    topics: &TopicNames,
+    unwritten: &[String],
+) -> Result<(), Error> {
+    if unwritten.len() < topics::TOLD {
+        return Err(Error::lost(&[settings.checkpoint_topic()], "empty"));
+    }
+    write(producer, topics, vec![Keys::of(settings).reached(&Reached::default())], call_max(settings))
 }
 
 fn write(
