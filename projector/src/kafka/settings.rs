@@ -9,11 +9,14 @@ use super::client;
 
 /// What the names of topics begin with, unless told otherwise.
 pub const TOPIC_PREFIX: &str = "integrations";
-/// Properties that the promise of the publisher rests on, or that the settings give.
-const RESERVED: [&str; 15] = [
+/// Properties that the promise of the publisher rests on, or that the settings give. With a rack, a replica that lags might
+/// be asked for the checkpoint, and the end of what it has be taken for the end.
+const RESERVED: [&str; 17] = [
     "acks",
+    "allow.auto.create.topics",
     "auto.offset.reset",
     "bootstrap.servers",
+    "client.rack",
     "enable.auto.commit",
     "enable.gapless.guarantee",
     "enable.idempotence",
@@ -202,6 +205,15 @@ mod tests {
             refused("security.protocol=ssl\nssl.ca.location=/nonexistent")
                 .starts_with("librdkafka refuses the properties")
         );
+    }
+
+    #[test]
+    fn what_the_promise_rests_on_is_not_for_the_properties_to_say() {
+        for name in RESERVED {
+            assert_eq!(refused(&format!("{name}=x")), format!("the property {name} is the service's own"));
+        }
+        // With a rack the checkpoint might be read from a replica that lags.
+        assert_eq!(refused("client.rack=eu-central-1a"), "the property client.rack is the service's own");
     }
 
     #[test]
