@@ -14,7 +14,7 @@ use events::{
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -30,6 +30,9 @@ use bounded::Bounded;
 pub use feed::{Feed, Feeding, fold, touched};
 pub use reading::Read;
 use reading::Reading;
+
+/// How long it is waited for a log to come to where a view is.
+const HEAD_MAX: Duration = Duration::from_secs(2);
 
 /// Why a view cannot go on.
 #[derive(Debug, Error)]
@@ -120,7 +123,9 @@ pub async fn run_together(
     let mut reading = Reading::from(start, names(feeds), parked(feeds));
     let spans = control.spans.as_deref();
     let pace = Pace { started: Instant::now(), rate: control.rate };
-    let mut subscription = events.subscribe(start, &[Kind::Integration]);
+    // Between the last event and the checkpoint there is nothing: what comes from there is of another log.
+    let since = feeds.iter().filter_map(|feed| feed.last_read()).map(|last| last.position).min().unwrap_or(start);
+    let mut subscription = events.subscribe(since.min(start), &[Kind::Integration]);
     if let Some(bound) = control.bound.take() {
         subscription = Box::new(Bounded::of(subscription, bound));
     }
@@ -138,6 +143,12 @@ pub async fn run_together(
                 continue;
             }
         };
+        if is_before(&message, start) {
+            if let (Message::Events(_), Some((view, last))) = (&message, known_by(feeds)) {
+                return Err(Error::AnotherLog { view, last });
+            }
+            continue;
+        }
         let traced = if spans.is_some() { traced(&message) } else { Vec::new() };
         if reading.take(message) {
             let read = reading.finish();
@@ -154,10 +165,27 @@ pub async fn run_together(
     }
 }
 
+/// Whether it is of a place that the views have come past.
+fn is_before(message: &Message, start: Position) -> bool {
+    match message {
+        Message::Events(events) => events.first().is_some_and(|first| first.position <= start),
+        Message::Damaged(damaged) => damaged.position <= start,
+        Message::Checkpoint(through) => *through <= start,
+        Message::CaughtUp => false,
+    }
+}
+
+/// A view, and the last event that it was made of.
+fn known_by(feeds: &[Box<dyn Feed + '_>]) -> Option<(&'static str, LastRead)> {
+    feeds.iter().find_map(|feed| Some((feed.view(), feed.last_read()?)))
+}
+
 /// Finds the last event that a view was made of: a log that was put back from an older copy goes on with other events at the
 /// same places. What is damaged cannot tell.
 async fn know_again(events: &dyn EventStore, feed: &dyn Feed) -> Result<(), Error> {
     let Some(last) = feed.last_read() else { return Ok(()) };
+    // A follower may be a moment behind whoever fed the view before.
+    let _ = timeout(HEAD_MAX, events.head().wait_for(|head| *head >= last.position)).await;
     let found = match events.read_stream(&last.stream, Direction::ForwardsFrom(last.revision), 1).await {
         Ok(found) => found,
         Err(EventStoreError::Damaged(damaged)) if damaged.position == last.position => return Ok(()),

@@ -68,8 +68,8 @@ async fn rebuild<V: View>(options: &cli::RebuildView, data_dir: &Path) -> Result
         Switch::Differs(differences) => {
             let named = differences.iter().map(|one| format!("{} {}", one.tenant, one.key)).collect::<Vec<_>>();
             Err(Failure::Service(anyhow!(
-                "the new documents differ from the live ones, e.g. {}: nothing was switched. Raise the view's version, or \
-                 look into what changed them",
+                "the new documents differ from the live ones, e.g. {}: nothing was switched. Raise the view's version, try \
+                 parked streams again, or look into what changed them",
                 named.join(", ")
             )))
         }
@@ -105,7 +105,11 @@ async fn fill_and_switch<V: View>(
 async fn keep_up<V: View>(rebuild: &Rebuild<V>, bound: &watch::Sender<Position>) -> Failure {
     loop {
         match rebuild.live_position().await {
-            Ok(live) => drop(bound.send_if_modified(|bound| std::mem::replace(bound, live) != live)),
+            Ok(live) => {
+                // What the switch has let it read meanwhile stays.
+                let raise = |bound: &mut Position| live > std::mem::replace(bound, live.max(*bound));
+                bound.send_if_modified(raise);
+            }
             Err(error) => return failed(error),
         }
         tokio::time::sleep(LOOK_EVERY).await;

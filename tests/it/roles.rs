@@ -14,7 +14,7 @@ use crate::{
     harness::{Client, Server},
     log,
     options::DATABASE,
-    process::eventually,
+    process::{client, eventually},
     service::{Process, binary},
     writers::Writers,
 };
@@ -281,4 +281,64 @@ async fn an_older_copy_of_the_log_is_not_taken_for_the_one_that_the_views_were_m
     assert_eq!(told(), 1);
     let list = server.alice().get_at(LIST, &created.position).await.expect(200).json();
     assert_eq!(list.as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_older_copy_of_the_log_that_goes_on_below_the_checkpoint_is_refused_with_its_first_event() {
+    let mut server = Server::start_alone().await;
+    let mut last = String::new();
+    for number in 0..4 {
+        let body = json!({ "name": format!("Number {number}"), "type": "slack", "clientSecret": "s" });
+        last = server.alice().create(body).await.position;
+    }
+    server.alice().get_at(LIST, &last).await.expect(200);
+    assert!(server.terminate().success());
+    let older = tempfile::tempdir().unwrap();
+    let data_dir = older.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    for name in ["events.sqlite", "master.key", "jwt.key"] {
+        std::fs::copy(server.data_dir().join(name), data_dir.join(name)).unwrap();
+    }
+    server.restart().await;
+    // The view goes on, past nothing but data keys.
+    let rotated = binary().args(["keys", "rotate", "--data-dir"]).arg(server.data_dir()).output().unwrap();
+    assert!(rotated.status.success(), "{rotated:?}");
+    let head = u64::from_str_radix(&last, 16).unwrap() + 4;
+    let checkpoint = async || server.topology().projectors[0].metrics().await.value("projection_lag");
+    let log = async || server.topology().command.metrics().await.value("log_position");
+    eventually("the keys are wrapped anew and passed", async || {
+        log().await == Some(head) && checkpoint().await == Some(0)
+    })
+    .await;
+    server.own_mut().topology.projectors.remove(0).kill();
+    let command = Process::start(&["command"], &data_dir);
+    let alice = client(
+        &command.url(),
+        &data_dir,
+        json!({
+            "sub": "alice", "tenant": "acme", "permissions": ["permission.integrations.create"]
+        }),
+    );
+    let database = server.topology().database().to_owned();
+    let _projector = Process::start(&["projector", "--views", &database], &data_dir);
+    eventually("it can be written", async || alice.get("/readyz").await.status == 200).await;
+    alice.post("/api/integrations", json!({ "name": "Lost", "type": "slack" })).await.expect(201);
+    let refusal = "the log is not the one that the view integrations was made of";
+    let told = || std::fs::read_to_string(data_dir.with_extension("log")).unwrap().matches(refusal).count();
+    eventually("it says so", async || told() > 0).await;
+    let list = server.alice().get_at(LIST, &last).await.expect(200).json();
+    assert_eq!(list.as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_rebuild_that_can_read_less_of_a_tenant_than_the_live_view_does_not_switch() {
+    let server = Server::start_alone().await;
+    let created = server.alice().create(json!({ "name": "Slack", "type": "slack" })).await;
+    let share = server.alice().put(&created.path("/shares/bob"), json!({ "accessLevel": 2 })).await.expect(200);
+    server.alice().get_at(LIST, share.header("integration-position")).await.expect(200);
+    views::rename_share(&server, &created, "IntegrationShared.v1", "Later.v1");
+    for view in ["integrations", "access-by-principal"] {
+        let (is_done, _, err) = views(&server, &["rebuild", view]).await;
+        assert!(!is_done && err.contains("acme (version)"), "{view}: {err}");
+    }
 }

@@ -57,7 +57,12 @@ impl Subscription for Bounded {
                 // Told before, at a bound.
                 Some(Message::CaughtUp) if self.has_caught_up => {}
                 Some(message) => {
-                    self.has_caught_up |= matches!(message, Message::CaughtUp);
+                    match &message {
+                        Message::Events(events) => self.told = events.last().map_or(self.told, |last| last.position),
+                        Message::Damaged(damaged) => self.told = damaged.position,
+                        Message::Checkpoint(through) => self.told = *through,
+                        Message::CaughtUp => self.has_caught_up = true,
+                    }
                     return Ok(message);
                 }
                 None if self.told < bound => {

@@ -148,6 +148,7 @@ impl<V: View> Feeding<V> {
         self.readiness.set_ready(Part::ViewStore);
         let Some(lease) = taken else {
             self.progress.state.send_replace(ViewState::StandingBy);
+            self.progress.parked.store(Arc::default());
             // It is there to take over, and ready for that.
             self.caught_up.set_ready(V::NAME);
             return Ok(());

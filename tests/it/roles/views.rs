@@ -30,7 +30,7 @@ async fn create(client: &Client, name: &str) -> Created {
 }
 
 /// Gives the event by which an integration was shared another type in the log, past the service.
-fn rename_share(server: &Server, of: &Created, from: &str, to: &str) {
+pub(super) fn rename_share(server: &Server, of: &Created, from: &str, to: &str) {
     let log = Connection::open(server.data_dir().join("events.sqlite")).unwrap();
     let sql =
         format!("UPDATE events SET type = '{to}' WHERE stream = 'integration-acme:{}' AND type = '{from}'", of.id);

@@ -25,11 +25,14 @@ const CONNECTIONS_MAX: usize = 8;
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take that somebody waits for. What gives none by then is gone, whatever TCP says of it.
 pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// How long it may take to tell a server that nobody waits any more.
+const CANCEL_MAX: Duration = Duration::from_millis(500);
 /// How long what was sent may stay unacknowledged, and how long nothing may come before it is asked whether the server is
 /// still there.
 const UNHEARD_MAX: Duration = Duration::from_secs(10);
-/// A process that stops in the middle of a transaction must not keep what it has locked: the server ends it.
-const SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'";
+/// A process that stops in the middle of a transaction must not keep what it has locked: the server ends it. What nobody
+/// waits for any more must not wait for a lock either.
+const SESSION: &str = "SET idle_in_transaction_session_timeout = '10s'; SET lock_timeout = '9s'";
 
 /// Why a database cannot even be tried.
 #[derive(Debug, Error)]
@@ -122,7 +125,10 @@ impl Database {
         match timeout(limit, ask(&mut client)).await {
             Ok(answer) => answer,
             Err(elapsed) => {
+                // Without this the server would go on with it.
+                let (cancel, tls) = (client.cancel_token(), self.tls.clone());
                 drop(Client::take(client));
+                let _ = timeout(CANCEL_MAX, cancel.cancel_query(tls)).await;
                 Err(late(elapsed))
             }
         }
@@ -130,7 +136,8 @@ impl Database {
 
     /// A connection of its own, which has to be driven.
     pub(super) async fn connect(&self) -> Result<(tokio_postgres::Client, Connection), StoreError> {
-        Ok(self.config.connect(self.tls.clone()).await?)
+        let connected = timeout(ANSWER_MAX, self.config.connect(self.tls.clone())).await;
+        Ok(connected.map_err(|late| StoreError::Unavailable(late.into()))??)
     }
 }
 

@@ -72,7 +72,7 @@ pub struct PostgresReader<V: View> {
 pub(super) struct Shown {
     pub(super) generation: Generation,
     pub(super) at: Instant,
-    /// What was parked then.
+    /// What was parked then, or is of tenants that were loaded since.
     pub(super) parked: ParkedByTenant,
 }
 
@@ -124,14 +124,17 @@ impl<V: View> PostgresReader<V> {
         };
         let (held, before) = self.database.within(ANSWER_MAX, ask).await?;
         let held = Arc::new(held);
-        let shown = match before {
+        let mut shown = match before {
             Some(shown) => shown,
             None => self.shown.lock().await,
         };
         let is_newest =
             |shown: &Shown| shown.generation.id == held.generation && shown.generation.writes <= held.written;
-        if !shown.as_ref().is_some_and(is_newest) {
-            return Ok(None);
+        let Some(shown) = shown.as_mut().filter(|shown| is_newest(shown)) else { return Ok(None) };
+        // What is parked of it here may be newer than what was shown, and must be told apart from what comes.
+        shown.parked.remove(tenant);
+        if !held.snapshot.parked.is_empty() {
+            shown.parked.insert(tenant.clone(), ParkedStreams::clone(&held.snapshot.parked));
         }
         self.hold(tenant, Arc::clone(&held));
         Ok(Some(held))

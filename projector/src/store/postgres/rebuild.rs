@@ -43,7 +43,7 @@ impl<V: View> fmt::Debug for Rebuild<V> {
 pub struct Difference {
     /// Its tenant.
     pub tenant: String,
-    /// Its key.
+    /// Its key; `(version)` where it is the tenant's version that differs.
     pub key: String,
 }
 
@@ -111,6 +111,9 @@ impl<V: View> Rebuild<V> {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::Corrupt`].
     pub async fn switch(&self, bound: &watch::Sender<Position>) -> Result<Switch, Error> {
+        if !self.is_near().await? {
+            return Ok(Switch::Behind);
+        }
         let mut client = self.database.client().await?;
         let transaction =
             client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await?;
@@ -121,6 +124,10 @@ impl<V: View> Rebuild<V> {
         transaction.commit().await?;
         if !differences.is_empty() {
             return Ok(Switch::Differs(differences));
+        }
+        // What came while it was compared is read first: nobody is to wait for that.
+        if !self.is_near().await? {
+            return Ok(Switch::Behind);
         }
         let compared = (old.writes, new.writes);
         let transaction = client.transaction().await?;
@@ -164,6 +171,13 @@ impl<V: View> Rebuild<V> {
         Ok(position_of(self.database.within(ANSWER_MAX, ask).await?.try_get(0)?))
     }
 
+    /// Whether the new generation is where the live one was a moment ago.
+    async fn is_near(&self) -> Result<bool, Error> {
+        let live = self.live_position().await?;
+        let mut reached = self.writer.checkpoint();
+        Ok(timeout(MEET_MAX, reached.wait_for(|reached| *reached >= live)).await.is_ok())
+    }
+
     async fn both(&self, client: &Transaction<'_>) -> Result<Option<(Generation, Generation)>, Error> {
         let old = Generation::find::<V>(client, self.old, "live", "").await?;
         let new = Generation::find::<V>(client, self.new, "filling", "").await?;
@@ -180,8 +194,8 @@ async fn differences_since(
     if (old.writes, new.writes) == compared { Ok(Vec::new()) } else { differences(client, old, new, compared).await }
 }
 
-/// Documents that differ, of tenants that both generations show at the same version, or that one should have and has not;
-/// of those that either was written to after so many writes.
+/// Documents that differ, and tenants that are at different versions, as far as both generations have come past the last
+/// change of either; of those that either was written to after so many writes.
 async fn differences(
     client: &impl GenericClient,
     old: &Generation,
@@ -190,9 +204,9 @@ async fn differences(
 ) -> Result<Vec<Difference>, Error> {
     let sql = format!(
         "WITH tenants AS (
-            SELECT tenant FROM {} AS old FULL JOIN {} AS new USING (tenant)
-            WHERE (old.position = new.position
-                   OR new.tenant IS NULL AND old.position <= $4 OR old.tenant IS NULL AND new.position <= $3)
+            SELECT tenant, old.position IS DISTINCT FROM new.position AS are_at_odds
+            FROM {} AS old FULL JOIN {} AS new USING (tenant)
+            WHERE coalesce(old.position, 0) <= $4 AND coalesce(new.position, 0) <= $3
               AND (old.written > $1 OR new.written > $2)
         ), old AS (
             SELECT tenant, key, document FROM {} JOIN tenants USING (tenant) WHERE document IS NOT NULL
@@ -200,7 +214,9 @@ async fn differences(
             SELECT tenant, key, document FROM {} JOIN tenants USING (tenant) WHERE document IS NOT NULL
         )
         SELECT tenant, key FROM old FULL JOIN new USING (tenant, key)
-        WHERE old.document IS DISTINCT FROM new.document ORDER BY tenant, key LIMIT {NAMED_MAX}",
+        WHERE old.document IS DISTINCT FROM new.document
+        UNION ALL SELECT tenant, '(version)' FROM tenants WHERE are_at_odds
+        ORDER BY tenant, key LIMIT {NAMED_MAX}",
         old.tenants(),
         new.tenants(),
         old.documents(),

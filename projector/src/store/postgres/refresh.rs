@@ -67,12 +67,12 @@ impl<V: View> PostgresReader<V> {
         let (client, connection) = self.database.connect().await?;
         let told = Notify::new();
         let show = async {
-            client.batch_execute(&format!("LISTEN {CHANNEL}")).await?;
+            let late = |late: Elapsed| Error::Unavailable(late.into());
+            timeout(ANSWER_MAX, client.batch_execute(&format!("LISTEN {CHANNEL}"))).await.map_err(late)??;
             loop {
                 tell(self.refresh().await?);
                 // Nothing told for a while is as good as something told, if it could have been.
                 if timeout(LOOK_EVERY, told.notified()).await.is_err() {
-                    let late = |late: Elapsed| Error::Unavailable(late.into());
                     timeout(ANSWER_MAX, client.batch_execute("")).await.map_err(late)??;
                 }
             }

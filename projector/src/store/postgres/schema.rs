@@ -40,6 +40,8 @@ pub async fn migrate(database: &Database) -> Result<(), SchemaError> {
     let mut client = database.client().await?;
     let transaction = client.transaction().await?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await?;
+    // Whoever waits to change a table is in front of everybody who only wants to read it.
+    transaction.batch_execute("SET LOCAL lock_timeout = '1s'").await?;
     transaction.batch_execute("CREATE TABLE IF NOT EXISTS schema_migrations (number integer PRIMARY KEY)").await?;
     let row = transaction.query_one("SELECT coalesce(max(number), 0) FROM schema_migrations", &[]).await?;
     let found: i32 = row.try_get(0)?;
