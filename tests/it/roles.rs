@@ -1,12 +1,16 @@
 //! What only roles apart can meet: one of them dies, wakes up late, or has no database.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
 use servers::postgres::Postgres;
+use tempfile::TempDir;
 use tokio::sync::mpsc::unbounded_channel;
 
 use crate::{
@@ -256,15 +260,24 @@ async fn a_rebuild_compares_what_is_further_on_in_the_log_than_in_the_live_view(
     assert_eq!(list.as_array().unwrap().len(), 3);
 }
 
+/// A copy of the data directory of a service that has stopped.
+fn copied(server: &Server, to: &TempDir) -> PathBuf {
+    let data_dir = to.path().join("data");
+    std::fs::create_dir(&data_dir).unwrap();
+    for file in std::fs::read_dir(server.data_dir()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), data_dir.join(file.file_name())).unwrap();
+    }
+    data_dir
+}
+
 #[tokio::test]
 async fn an_older_copy_of_the_log_is_not_taken_for_the_one_that_the_views_were_made_of() {
     let mut server = Server::start_alone().await;
     server.alice().create(json!({ "name": "Slack", "type": "slack" })).await;
     assert!(server.terminate().success());
     let older = tempfile::tempdir().unwrap();
-    let data_dir = older.path().join("data");
-    std::fs::create_dir(&data_dir).unwrap();
-    std::fs::copy(server.data_dir().join("events.sqlite"), data_dir.join("events.sqlite")).unwrap();
+    let data_dir = copied(&server, &older);
     server.restart().await;
     let created = server.alice().create(json!({ "name": "Drive", "type": "google-drive" })).await;
     server.alice().get_at(LIST, &created.position).await.expect(200);
@@ -294,11 +307,7 @@ async fn an_older_copy_of_the_log_that_goes_on_below_the_checkpoint_is_refused_w
     server.alice().get_at(LIST, &last).await.expect(200);
     assert!(server.terminate().success());
     let older = tempfile::tempdir().unwrap();
-    let data_dir = older.path().join("data");
-    std::fs::create_dir(&data_dir).unwrap();
-    for name in ["events.sqlite", "master.key", "jwt.key"] {
-        std::fs::copy(server.data_dir().join(name), data_dir.join(name)).unwrap();
-    }
+    let data_dir = copied(&server, &older);
     server.restart().await;
     // The view goes on, past nothing but data keys.
     let rotated = binary().args(["keys", "rotate", "--data-dir"]).arg(server.data_dir()).output().unwrap();
