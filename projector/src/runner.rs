@@ -165,8 +165,8 @@ pub async fn run_together(
     }
 }
 
-/// Whether it is of a place that the views have come past.
-fn is_before(message: &Message, start: Position) -> bool {
+/// Whether it is of a place that was come past.
+pub(crate) fn is_before(message: &Message, start: Position) -> bool {
     match message {
         Message::Events(events) => events.first().is_some_and(|first| first.position <= start),
         Message::Damaged(damaged) => damaged.position <= start,

@@ -46,6 +46,9 @@ pub enum Error {
     /// Another process has the lease.
     #[error("another process feeds the view now")]
     Fenced,
+    /// Something else has taken the place of what is written to.
+    #[error("the view was made anew, and what is written to is not shown any more")]
+    Replaced,
     /// The checkpoint is elsewhere than the batch says.
     #[error("the view is at position {actual}, and the batch continues from {expected}")]
     Elsewhere {

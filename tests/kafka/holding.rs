@@ -105,3 +105,23 @@ async fn the_position_moves_past_events_of_no_interest() {
     assert_eq!(checkpoints.last().unwrap().json()["position"], head.get());
     assert!(checkpoints.len() < 5, "{} transactions without anything to publish", checkpoints.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_copy_of_the_log_that_goes_on_below_what_was_passed_is_refused() {
+    let (broker, log) = (Broker::shared(), Log::new());
+    let settings = settings(&broker.address());
+    log.create("Drive").await;
+    let copied = i64::try_from(log.head().get()).unwrap();
+    for n in 0..1_100 {
+        log.append_of_no_interest(&format!("slug-{n}")).await;
+    }
+    publish(&log, &settings).await;
+    let log = log.meanwhile(|file| {
+        file.execute("DELETE FROM events WHERE position > ?1", [copied]).unwrap();
+        file.execute("UPDATE sqlite_sequence SET seq = ?1", [copied]).unwrap();
+    });
+    log.create("Lost").await;
+    let error = Publisher::start(&log, &settings).ended().await;
+    assert!(matches!(error, Error::AnotherLog { .. }), "{error}");
+    assert_eq!(committed(settings.bootstrap_servers(), &settings.events_topic()).len(), 1);
+}

@@ -13,6 +13,8 @@ use events::{
 };
 use tokio::sync::watch;
 
+use crate::runner::is_before;
+
 use super::{
     Error, State, Status,
     checkpoint::{LastPublished, Reached},
@@ -94,7 +96,10 @@ impl<'a> Publisher<'a> {
         self.take_up().await?;
         self.tell();
         tracing::info!(position = self.reached.position.get(), "publishing to Kafka");
-        let mut subscription = self.events.subscribe(self.reached.position, &[Kind::Integration]);
+        // Between the last event and the checkpoint there is nothing: what comes from there is of another log.
+        let start = self.reached.position;
+        let since = self.reached.event.as_ref().map_or(start, |last| last.position.min(start));
+        let mut subscription = self.events.subscribe(since, &[Kind::Integration]);
         loop {
             if self.on_its_way.is_none() && self.is_due() {
                 self.send();
@@ -103,6 +108,7 @@ impl<'a> Publisher<'a> {
                 biased;
                 outcome = outcome_of(&mut self.on_its_way) => self.settle(outcome)?,
                 message = subscription.next(), if self.has_room() => match message? {
+                    message if is_before(&message, start) => self.check_passed(&message)?,
                     Message::Events(page) => self.take(&page).await?,
                     Message::Damaged(damaged) => self.take_damaged(&damaged),
                     Message::Checkpoint(through) => self.reached.position = through,
@@ -117,7 +123,7 @@ impl<'a> Publisher<'a> {
     /// another store, in its order, and goes on there.
     async fn find_place(&mut self) -> Result<(), Error> {
         let Some(last) = &self.reached.event else { return Ok(()) };
-        let another = || Error::AnotherLog { stream: last.stream.clone(), revision: last.revision.get() };
+        let another = || another_log(last);
         let stream = StreamName::parse(&last.stream).map_err(|_| another())?;
         let found = match self.events.read_stream(&stream, Direction::ForwardsFrom(last.revision), 1).await {
             Ok(found) => found,
@@ -126,10 +132,18 @@ impl<'a> Publisher<'a> {
         };
         let found = found.first().filter(|event| event.id == last.id).ok_or_else(another)?;
         if found.position != last.position {
-            self.reached.position = found.position;
+            self.reached = Reached { position: found.position, event: Some(self::last(found)) };
             self.committed = found.position;
         }
         Ok(())
+    }
+
+    /// Refuses an event where there was none when it was passed.
+    fn check_passed(&self, message: &Message) -> Result<(), Error> {
+        match (message, &self.reached.event) {
+            (Message::Events(_), Some(last)) => Err(another_log(last)),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses topics without anything to which something was published: they were made anew since.
@@ -277,6 +291,10 @@ async fn outcome_of(on_its_way: &mut Option<(Position, Outcome)>) -> (Position, 
         Some((reached, outcome)) => (*reached, outcome.await.unwrap_or(Err(Error::Thread))),
         None => std::future::pending().await,
     }
+}
+
+fn another_log(last: &LastPublished) -> Error {
+    Error::AnotherLog { stream: last.stream.clone(), revision: last.revision.get() }
 }
 
 fn readable(recorded: &RecordedEvent) -> Result<(Fact, Metadata), stored::Error> {

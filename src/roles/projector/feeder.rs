@@ -238,7 +238,12 @@ async fn tidy<V: View>(writer: &PostgresWriter<V>) -> ViewError {
 
 /// Whether the generation that was fed is not the live one any more.
 fn is_rebuilt(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref::<runner::Error>(), Some(runner::Error::Views(ViewError::Elsewhere { .. })))
+    let of_runner = error.downcast_ref::<runner::Error>().and_then(|error| match error {
+        runner::Error::Views(error) => Some(error),
+        runner::Error::Events(_) | runner::Error::AnotherLog { .. } => None,
+    });
+    let error = of_runner.or_else(|| error.downcast_ref::<ViewError>());
+    matches!(error, Some(ViewError::Elsewhere { .. } | ViewError::Replaced))
 }
 
 /// Whether it is only that the database is away.

@@ -71,12 +71,13 @@ impl<V: View> PostgresWriter<V> {
     /// The last request to try parked streams again that was not followed yet.
     ///
     /// # Errors
-    /// [`Error::Unavailable`].
+    /// [`Error::Replaced`] when the generation is not the one to be fed any more, [`Error::Unavailable`].
     pub async fn asked_to_retry(&self) -> Result<Option<i64>, Error> {
-        let sql = "SELECT retries_asked FROM view_generations WHERE id = $1 AND retries_asked > retries_done";
+        let sql = "SELECT retries_asked, retries_asked > retries_done FROM view_generations
+                   WHERE id = $1 AND state IN ('filling', 'live')";
         let ask = async |client: &mut Client| Ok(client.query_opt(sql, &[&self.generation.id]).await?);
-        let row = self.lease.database.within(ANSWER_MAX, ask).await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        let row = self.lease.database.within(ANSWER_MAX, ask).await?.ok_or(Error::Replaced)?;
+        Ok(if row.try_get(1)? { Some(row.try_get(0)?) } else { None })
     }
 
     /// Tells that requests up to this one were followed.

@@ -121,13 +121,14 @@ impl<V: View> PostgresWriter<V> {
 
     /// Why the fence let nothing through.
     async fn refusal(&self, client: &impl GenericClient, expected: Position) -> Error {
-        let sql = "SELECT position, EXISTS (SELECT FROM leases WHERE name = $2 AND epoch = $3)
-                   FROM view_generations WHERE id = $1";
+        let sql = "SELECT EXISTS (SELECT FROM leases WHERE name = $2 AND epoch = $3),
+                          (SELECT position FROM view_generations WHERE id = $1 AND state IN ('filling', 'live'))";
         let told = client.query_one(sql, &[&self.generation.id, &self.lease.name, &self.lease.epoch]).await;
-        let told = told.and_then(|row| Ok((row.try_get::<_, i64>(0)?, row.try_get::<_, bool>(1)?)));
+        let told = told.and_then(|row| Ok((row.try_get::<_, bool>(0)?, row.try_get::<_, Option<i64>>(1)?)));
         match told {
-            Ok((_, false)) => Error::Fenced,
-            Ok((actual, true)) => Error::Elsewhere { expected, actual: position_of(actual) },
+            Ok((false, _)) => Error::Fenced,
+            Ok((true, None)) => Error::Replaced,
+            Ok((true, Some(actual))) => Error::Elsewhere { expected, actual: position_of(actual) },
             Err(error) => error.into(),
         }
     }
