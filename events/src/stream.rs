@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::ids::{BlobId, IntegrationId, Slug, TenantId};
@@ -96,7 +97,8 @@ impl Kind {
 }
 
 /// A stream's name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct StreamName(Arc<str>);
 
 impl StreamName {
@@ -159,6 +161,19 @@ impl StreamName {
     pub fn integration_of(&self) -> Option<(TenantId, IntegrationId)> {
         let (tenant, id) = self.0.strip_prefix(self.kind().prefix())?.split_once(':')?;
         Some((tenant.parse().ok()?, id.parse().ok()?))
+    }
+}
+
+impl TryFrom<String> for StreamName {
+    type Error = UnknownStream;
+    fn try_from(name: String) -> Result<Self, UnknownStream> {
+        Self::parse(&name)
+    }
+}
+
+impl From<StreamName> for String {
+    fn from(name: StreamName) -> Self {
+        name.as_str().to_owned()
     }
 }
 

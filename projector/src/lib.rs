@@ -3,6 +3,7 @@
 
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod place;
 mod replay;
 pub mod runner;
 pub mod store;

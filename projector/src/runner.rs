@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Duration};
 use events::{
     envelope::RecordedEvent,
     ids::Position,
-    store::{Direction, Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
+    store::{Error as EventStoreError, EventStore, Message, Subscription, read_until_damage},
     stored,
     stream::{Kind, StreamName},
     trace::{self, Collector, Outcome, SPANS_OF_A_BATCH_MAX, TraceParent, Work},
@@ -14,11 +14,12 @@ use events::{
 use thiserror::Error;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Instant, timeout},
+    time::Instant,
 };
 
 use crate::{
-    store::{self, LastRead, Parked, ParkedStreams, WriteViews},
+    place::{LastRead, is_passed, since},
+    store::{self, Parked, ParkedStreams, WriteViews},
     view::View,
 };
 
@@ -30,9 +31,6 @@ use bounded::Bounded;
 pub use feed::{Feed, Feeding, fold, touched};
 pub use reading::Read;
 use reading::Reading;
-
-/// How long it is waited for a log to come to where a view is.
-const HEAD_MAX: Duration = Duration::from_secs(2);
 
 /// Why a view cannot go on.
 #[derive(Debug, Error)]
@@ -117,15 +115,14 @@ pub async fn run_together(
     let Some(first) = feeds.first() else { return std::future::pending().await };
     let start = first.position();
     for feed in &*feeds {
-        know_again(events, &**feed).await?;
+        find_place(events, &**feed).await?;
     }
     take_up_parked(events, feeds, start).await?;
     let mut reading = Reading::from(start, names(feeds), parked(feeds));
     let spans = control.spans.as_deref();
     let pace = Pace { started: Instant::now(), rate: control.rate };
-    // Between the last event and the checkpoint there is nothing: what comes from there is of another log.
-    let since = feeds.iter().filter_map(|feed| feed.last_read()).map(|last| last.position).min().unwrap_or(start);
-    let mut subscription = events.subscribe(since.min(start), &[Kind::Integration]);
+    let since = feeds.iter().map(|feed| since(feed.last_read().as_ref(), start)).min().unwrap_or(start);
+    let mut subscription = events.subscribe(since, &[Kind::Integration]);
     if let Some(bound) = control.bound.take() {
         subscription = Box::new(Bounded::of(subscription, bound));
     }
@@ -143,7 +140,7 @@ pub async fn run_together(
                 continue;
             }
         };
-        if is_before(&message, start) {
+        if is_passed(&message, start) {
             if let (Message::Events(_), Some((view, last))) = (&message, known_by(feeds)) {
                 return Err(Error::AnotherLog { view, last });
             }
@@ -165,34 +162,16 @@ pub async fn run_together(
     }
 }
 
-/// Whether it is of a place that was come past.
-pub(crate) fn is_before(message: &Message, start: Position) -> bool {
-    match message {
-        Message::Events(events) => events.first().is_some_and(|first| first.position <= start),
-        Message::Damaged(damaged) => damaged.position <= start,
-        Message::Checkpoint(through) => *through <= start,
-        Message::CaughtUp => false,
-    }
-}
-
 /// A view, and the last event that it was made of.
 fn known_by(feeds: &[Box<dyn Feed + '_>]) -> Option<(&'static str, LastRead)> {
     feeds.iter().find_map(|feed| Some((feed.view(), feed.last_read()?)))
 }
 
-/// Finds the last event that a view was made of: a log that was put back from an older copy goes on with other events at the
-/// same places. What is damaged cannot tell.
-async fn know_again(events: &dyn EventStore, feed: &dyn Feed) -> Result<(), Error> {
+/// Finds the last event that a view was made of, where the view says that it is.
+async fn find_place(events: &dyn EventStore, feed: &dyn Feed) -> Result<(), Error> {
     let Some(last) = feed.last_read() else { return Ok(()) };
-    // A follower may be a moment behind whoever fed the view before.
-    let _ = timeout(HEAD_MAX, events.head().wait_for(|head| *head >= last.position)).await;
-    let found = match events.read_stream(&last.stream, Direction::ForwardsFrom(last.revision), 1).await {
-        Ok(found) => found,
-        Err(EventStoreError::Damaged(damaged)) if damaged.position == last.position => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let is_it = found.first().is_some_and(|event| (event.id, event.position) == (last.id, last.position));
-    if is_it { Ok(()) } else { Err(Error::AnotherLog { view: feed.view(), last }) }
+    let found = last.find(events).await?;
+    if found == Some(last.position) { Ok(()) } else { Err(Error::AnotherLog { view: feed.view(), last }) }
 }
 
 /// Where in traces the requests stand that led to these events, of as many as are told of.

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use events::{
     envelope::Digest,
-    ids::{EventId, Position, Revision, TenantId},
+    ids::{Position, Revision, TenantId},
     integration::LastEvent,
     store::Cause,
     stream::StreamName,
@@ -26,7 +26,10 @@ use imbl::OrdMap;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::view::{Index, View};
+use crate::{
+    place::LastRead,
+    view::{Index, View},
+};
 
 pub mod memory;
 #[cfg(feature = "postgres")]
@@ -82,19 +85,6 @@ impl<V: View> Batch<V> {
     pub fn empty(from: Position, through: Position) -> Self {
         Self { from, through, tenants: BTreeMap::new(), parked: Vec::new(), last_read: None, unparked: Vec::new() }
     }
-}
-
-/// The last event that a view was made of, by which its log is known again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastRead {
-    /// Its stream.
-    pub stream: StreamName,
-    /// Its place in the stream.
-    pub revision: Revision,
-    /// Its id.
-    pub id: EventId,
-    /// Its place in the log.
-    pub position: Position,
 }
 
 /// A stream with an event that this release cannot read: its documents stay as they were before that event.

@@ -16,8 +16,9 @@ use events::{
     trace::{Collector, Outcome, SPANS_OF_A_BATCH_MAX, Span, TraceParent, Work},
 };
 use projector::{
+    place::LastRead,
     runner::{self, Control, Feed, Progress, Read},
-    store::{Error, LastRead, ParkedStreams},
+    store::{Error, ParkedStreams},
 };
 
 const TRACED: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use events::{
-    ids::{EventId, Position, Revision},
+    ids::{Position, Revision},
     stream::StreamName,
 };
 use rdkafka::{
@@ -18,6 +18,7 @@ use super::{
     record::{Record, Topic},
     settings::Settings,
 };
+use crate::place::LastRead;
 
 /// What the publisher has reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,17 +27,7 @@ pub(super) struct Reached {
     /// Everything up to here is published, but for what is held back.
     pub(super) position: Position,
     /// The last event up to here, by which the log is known again; none before the first.
-    pub(super) event: Option<LastPublished>,
-}
-
-/// The last event that was published, or held back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LastPublished {
-    pub(super) stream: String,
-    pub(super) revision: Revision,
-    pub(super) id: EventId,
-    pub(super) position: Position,
+    pub(super) event: Option<LastRead>,
 }
 
 /// What is known at the beginning of a session.

@@ -7,23 +7,22 @@ use events::{
     envelope::{Metadata, RecordedEvent},
     ids::{Position, Revision},
     integration::Fact,
-    store::{Damaged, Direction, Error as EventStoreError, EventStore, Message, read_until_damage},
+    store::{Damaged, EventStore, Message, read_until_damage},
     stored,
     stream::{Kind, StreamName},
 };
 use tokio::sync::watch;
 
-use crate::runner::is_before;
-
 use super::{
     Error, State, Status,
-    checkpoint::{LastPublished, Reached},
+    checkpoint::Reached,
     cloud_event::Told,
     record::Record,
     session::{Outcome, Session},
     states::{States, Unknown},
     traced::Traced,
 };
+use crate::place::{LastRead, is_passed, since};
 
 /// Records that a batch waits for no more of.
 const BATCH_RECORDS: usize = 4_000;
@@ -96,9 +95,8 @@ impl<'a> Publisher<'a> {
         self.take_up().await?;
         self.tell();
         tracing::info!(position = self.reached.position.get(), "publishing to Kafka");
-        // Between the last event and the checkpoint there is nothing: what comes from there is of another log.
         let start = self.reached.position;
-        let since = self.reached.event.as_ref().map_or(start, |last| last.position.min(start));
+        let since = since(self.reached.event.as_ref(), start);
         let mut subscription = self.events.subscribe(since, &[Kind::Integration]);
         loop {
             if self.on_its_way.is_none() && self.is_due() {
@@ -108,7 +106,7 @@ impl<'a> Publisher<'a> {
                 biased;
                 outcome = outcome_of(&mut self.on_its_way) => self.settle(outcome)?,
                 message = subscription.next(), if self.has_room() => match message? {
-                    message if is_before(&message, start) => self.check_passed(&message)?,
+                    message if is_passed(&message, start) => self.check_passed(&message)?,
                     Message::Events(page) => self.take(&page).await?,
                     Message::Damaged(damaged) => self.take_damaged(&damaged),
                     Message::Checkpoint(through) => self.reached.position = through,
@@ -122,18 +120,12 @@ impl<'a> Publisher<'a> {
     /// Finds the last published event in the log again. It may stand at another position: then the log was imported into
     /// another store, in its order, and goes on there.
     async fn find_place(&mut self) -> Result<(), Error> {
-        let Some(last) = &self.reached.event else { return Ok(()) };
-        let another = || another_log(last);
-        let stream = StreamName::parse(&last.stream).map_err(|_| another())?;
-        let found = match self.events.read_stream(&stream, Direction::ForwardsFrom(last.revision), 1).await {
-            Ok(found) => found,
-            Err(EventStoreError::Damaged(damaged)) if damaged.position == last.position => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        let found = found.first().filter(|event| event.id == last.id).ok_or_else(another)?;
-        if found.position != last.position {
-            self.reached = Reached { position: found.position, event: Some(self::last(found)) };
-            self.committed = found.position;
+        let Some(last) = &mut self.reached.event else { return Ok(()) };
+        let found = last.find(&*self.events).await?.ok_or_else(|| another_log(last))?;
+        if found != last.position {
+            last.position = found;
+            self.reached.position = found;
+            self.committed = found;
         }
         Ok(())
     }
@@ -211,7 +203,7 @@ impl<'a> Publisher<'a> {
                     Err(cause) => self.hold(&recorded.stream, recorded.revision, &cause),
                 }
             }
-            self.reached = Reached { position: recorded.position, event: Some(last(recorded)) };
+            self.reached = Reached { position: recorded.position, event: Some(LastRead::of(recorded)) };
         }
         Ok(())
     }
@@ -293,19 +285,10 @@ async fn outcome_of(on_its_way: &mut Option<(Position, Outcome)>) -> (Position, 
     }
 }
 
-fn another_log(last: &LastPublished) -> Error {
-    Error::AnotherLog { stream: last.stream.clone(), revision: last.revision.get() }
+fn another_log(last: &LastRead) -> Error {
+    Error::AnotherLog { stream: last.stream.to_string(), revision: last.revision.get() }
 }
 
 fn readable(recorded: &RecordedEvent) -> Result<(Fact, Metadata), stored::Error> {
     Ok((stored::integration_fact(recorded)?, stored::metadata(recorded)?))
-}
-
-fn last(recorded: &RecordedEvent) -> LastPublished {
-    LastPublished {
-        stream: recorded.stream.to_string(),
-        revision: recorded.revision,
-        id: recorded.id,
-        position: recorded.position,
-    }
 }

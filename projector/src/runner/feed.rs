@@ -15,8 +15,9 @@ use events::{
 
 use super::Read;
 use crate::{
+    place::LastRead,
     replay::Replay,
-    store::{self, Batch, Documents, LastRead, ParkedStreams, TenantChanges, Views as _, WriteViews},
+    store::{self, Batch, Documents, ParkedStreams, TenantChanges, Views as _, WriteViews},
     view::View,
 };
 

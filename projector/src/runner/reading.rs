@@ -10,7 +10,10 @@ use events::{
 };
 
 use super::{Mark, tenant_of};
-use crate::store::{LastRead, Parked, ParkedStreams};
+use crate::{
+    place::LastRead,
+    store::{Parked, ParkedStreams},
+};
 
 /// A part of the log, for each view that is fed from it.
 #[derive(Debug)]
@@ -67,7 +70,10 @@ impl Reading {
     /// Takes what the log says next; answers whether it is any part of it, and not that there is no more.
     pub(super) fn take(&mut self, message: Message) -> bool {
         match message {
-            Message::Events(recorded) => recorded.iter().for_each(|event| self.take_event(event)),
+            Message::Events(recorded) => {
+                recorded.iter().for_each(|event| self.take_event(event));
+                self.read.last = recorded.last().map(LastRead::of);
+            }
             Message::Damaged(damaged) => self.take_damaged(&damaged),
             Message::Checkpoint(through) => self.read.through = through,
             Message::CaughtUp => return false,
@@ -76,9 +82,7 @@ impl Reading {
     }
 
     fn take_event(&mut self, event: &RecordedEvent) {
-        let RecordedEvent { position, revision, id, .. } = *event;
-        self.read.through = position;
-        self.read.last = Some(LastRead { stream: event.stream.clone(), revision, id, position });
+        self.read.through = event.position;
         self.events += 1;
         // What comes behind an event that cannot be read is held back with it.
         if self.known.contains_key(&event.stream) {

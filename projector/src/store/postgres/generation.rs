@@ -1,21 +1,14 @@
 //! Generations: each of one view and version, with tables of its own.
 
 use deadpool_postgres::{Client, GenericClient, Transaction};
-use events::{ids::Revision, stream::StreamName};
 use serde::Serialize;
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
 };
 
-use super::{
-    super::{Error, LastRead},
-    ask,
-    connect::Database,
-    corrupt,
-    reader::position_of,
-};
-use crate::view::View;
+use super::{super::Error, ask, connect::Database, corrupt};
+use crate::{place::LastRead, view::View};
 
 /// A generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,15 +77,8 @@ impl Generation {
 
     /// The last event that it was made of.
     pub(super) async fn last_read(&self, client: &impl GenericClient) -> Result<Option<LastRead>, Error> {
-        let sql = "SELECT last_stream, last_revision, last_id, last_position FROM view_generations
-                   WHERE id = $1 AND last_stream IS NOT NULL";
-        let Some(row) = client.query_opt(sql, &[&self.id]).await? else { return Ok(None) };
-        Ok(Some(LastRead {
-            stream: StreamName::parse(row.try_get::<_, &str>(0)?).map_err(corrupt)?,
-            revision: Revision::new(row.try_get::<_, i64>(1)?.unsigned_abs()),
-            id: serde_json::from_value(row.try_get::<_, String>(2)?.into()).map_err(corrupt)?,
-            position: position_of(row.try_get(3)?),
-        }))
+        let row = client.query_one("SELECT last_read FROM view_generations WHERE id = $1", &[&self.id]).await?;
+        row.try_get::<_, Option<&str>>(0)?.map(serde_json::from_str).transpose().map_err(corrupt)
     }
 
     /// Removes it with its tables, unless somebody who was filling it has them still: then `views prune` does.
@@ -277,7 +263,6 @@ pub async fn prune_older<V: View>(database: &Database) -> Result<usize, Error> {
 async fn remove_all(database: &Database, which: &str, of: &[&(dyn ToSql + Sync)]) -> Result<usize, Error> {
     let mut client = database.client().await?;
     let transaction = client.transaction().await?;
-    transaction.batch_execute("SET LOCAL lock_timeout = '10s'").await?;
     let sql = format!("DELETE FROM view_generations WHERE {which} RETURNING view, version, number");
     let removed = transaction.query(&sql, of).await?;
     for row in &removed {

@@ -22,7 +22,7 @@ use tokio_postgres::{
 };
 
 use super::{
-    super::{Batch, Documents, Error, LastRead, Parked, ParkedStreams, TenantChanges, Views, WriteViews},
+    super::{Batch, Documents, Error, Parked, ParkedStreams, TenantChanges, Views, WriteViews},
     CHANNEL, DELETED_STAY,
     connect::ANSWER_MAX,
     corrupt,
@@ -31,7 +31,7 @@ use super::{
     reader::{parked_streams, position_of},
     signed,
 };
-use crate::view::View;
+use crate::{place::LastRead, view::View};
 
 /// The lease must still be this process's, and the checkpoint where the batch continues from; then it moves.
 const FENCE: &str = "lease AS MATERIALIZED (
@@ -39,8 +39,7 @@ const FENCE: &str = "lease AS MATERIALIZED (
     ), fence AS (
         UPDATE view_generations
         SET position = $5, writes = writes + 1, moved_at = clock_timestamp(),
-            last_stream = coalesce($6::text, last_stream), last_revision = coalesce($7::bigint, last_revision),
-            last_id = coalesce($8::text, last_id), last_position = coalesce($9::bigint, last_position)
+            last_read = coalesce($6::text, last_read)
         FROM lease
         WHERE id = $3 AND position = $4 AND state IN ('filling', 'live')
         RETURNING id, writes
@@ -151,12 +150,12 @@ fn write_sql(view: &str, generation: &Generation) -> String {
     format!(
         "WITH {FENCE}, changed AS (
             INSERT INTO {documents} (tenant, key, document, written)
-            SELECT new.*, writes FROM fence, unnest($10::text[], $11::text[], $12::text[]) AS new
+            SELECT new.*, writes FROM fence, unnest($7::text[], $8::text[], $9::text[]) AS new
             ON CONFLICT (tenant, key) DO UPDATE
             SET document = excluded.document, written = excluded.written, changed_at = clock_timestamp()
         ), moved AS (
             INSERT INTO {tenants} AS old (tenant, revision, position, hash, written)
-            SELECT new.*, writes FROM fence, unnest($13::text[], $14::bigint[], $15::bigint[], $16::text[]) AS new
+            SELECT new.*, writes FROM fence, unnest($10::text[], $11::bigint[], $12::bigint[], $13::text[]) AS new
             ON CONFLICT (tenant) DO UPDATE
             SET (revision, position, hash) = (
                     SELECT revision, position, hash
@@ -165,11 +164,11 @@ fn write_sql(view: &str, generation: &Generation) -> String {
                     ORDER BY position DESC LIMIT 1
                 ), written = excluded.written
         ), unparked AS (
-            DELETE FROM {parked} USING fence WHERE stream = ANY ($20::text[]) AND stream <> ALL ($17::text[])
+            DELETE FROM {parked} USING fence WHERE stream = ANY ($17::text[]) AND stream <> ALL ($14::text[])
         ), parked AS (
             INSERT INTO {parked} AS old (stream, tenant, revision)
-            SELECT new.* FROM fence, unnest($17::text[], $18::text[], $19::bigint[]) AS new
-            ON CONFLICT (stream) DO UPDATE SET revision = excluded.revision WHERE old.stream = ANY ($20::text[])
+            SELECT new.* FROM fence, unnest($14::text[], $15::text[], $16::bigint[]) AS new
+            ON CONFLICT (stream) DO UPDATE SET revision = excluded.revision WHERE old.stream = ANY ($17::text[])
         )
         SELECT pg_notify('{CHANNEL}', '{view} ' || id::text) FROM fence"
     )
@@ -181,39 +180,19 @@ struct Fence<'a> {
     generation: &'a Generation,
     from: i64,
     through: i64,
-    stream: Option<String>,
-    revision: Option<i64>,
-    id: Option<String>,
-    position: Option<i64>,
+    last_read: Option<String>,
 }
 
 impl<'a> Fence<'a> {
-    fn of<V: View>(lease: &'a Lease, generation: &'a Generation, batch: &Batch<V>) -> Self {
-        let last = batch.last_read.as_ref();
-        Self {
-            lease,
-            generation,
-            from: signed(batch.from.get()),
-            through: signed(batch.through.get()),
-            stream: last.map(|last| last.stream.to_string()),
-            revision: last.map(|last| signed(last.revision.get())),
-            id: last.map(|last| last.id.to_string()),
-            position: last.map(|last| signed(last.position.get())),
-        }
+    fn of<V: View>(lease: &'a Lease, generation: &'a Generation, batch: &Batch<V>) -> Result<Self, Error> {
+        let (from, through) = (signed(batch.from.get()), signed(batch.through.get()));
+        let last_read = batch.last_read.as_ref().map(to_json).transpose()?;
+        Ok(Self { lease, generation, from, through, last_read })
     }
 
-    fn params(&self) -> [&(dyn ToSql + Sync); 9] {
-        [
-            &self.lease.name,
-            &self.lease.epoch,
-            &self.generation.id,
-            &self.from,
-            &self.through,
-            &self.stream,
-            &self.revision,
-            &self.id,
-            &self.position,
-        ]
+    fn params(&self) -> [&(dyn ToSql + Sync); 6] {
+        let Self { lease, generation, from, through, last_read } = self;
+        [&lease.name, &lease.epoch, &generation.id, from, through, last_read]
     }
 }
 
@@ -306,7 +285,7 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
 
     async fn write(&self, batch: Batch<V>) -> Result<(), Error> {
         let columns = Columns::of(&batch)?;
-        let fence = Fence::of(&self.lease, &self.generation, &batch);
+        let fence = Fence::of(&self.lease, &self.generation, &batch)?;
         let params: [&(dyn ToSql + Sync); 11] = [
             &columns.tenants,
             &columns.keys,
@@ -357,7 +336,7 @@ impl<V: View> WriteViews<V> for PostgresWriter<V> {
         }
         let mut client = self.lease.database.client().await?;
         let transaction = client.transaction().await?;
-        let fence = Fence::of(&self.lease, &self.generation, &batch);
+        let fence = Fence::of(&self.lease, &self.generation, &batch)?;
         let Batch { from, through, tenants, parked, .. } = batch;
         // The fence comes last: what it locks must not stay locked for as long as it takes to fill the tables. Nobody else
         // fills these: whoever takes over begins others.
