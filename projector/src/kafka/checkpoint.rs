@@ -37,6 +37,8 @@ pub(super) struct Checkpoints {
     pub(super) reached: Option<Reached>,
     /// The first revision of each stream that is held back.
     pub(super) held: BTreeMap<StreamName, Revision>,
+    /// The topics to which nothing was ever written.
+    pub(super) unwritten: Vec<String>,
 }
 
 /// The keys of the checkpoint's records.
@@ -139,7 +141,8 @@ mod tests {
         for record in &records {
             keys.take(&mut read, record.key.as_bytes(), record.value.as_deref()).expect("a checkpoint");
         }
-        assert_eq!(read, Checkpoints { reached: Some(reached), held: BTreeMap::from([(stream, Revision::new(3))]) });
+        let held = BTreeMap::from([(stream, Revision::new(3))]);
+        assert_eq!(read, Checkpoints { reached: Some(reached), held, ..Checkpoints::default() });
         assert!(keys.take(&mut read, b"a.publisher", Some(b"{}")).is_err());
     }
 }

@@ -7,7 +7,7 @@ use events::{
     envelope::{Metadata, RecordedEvent},
     ids::{Position, Revision},
     integration::Fact,
-    store::{Damaged, EventStore, Message, read_until_damage},
+    store::{Damaged, EventStore, Message, read_until_damage, walk::Walk},
     stored,
     stream::{Kind, StreamName},
 };
@@ -140,7 +140,7 @@ impl<'a> Publisher<'a> {
 
     /// Refuses topics without anything to which something was published: they were made anew since.
     async fn check_topics(&self) -> Result<(), Error> {
-        let unwritten = &self.session.unwritten;
+        let unwritten = &self.session.checkpoints.unwritten;
         if unwritten.is_empty() || !self.has_published().await? { Ok(()) } else { Err(Error::lost(unwritten, "empty")) }
     }
 
@@ -149,24 +149,15 @@ impl<'a> Publisher<'a> {
     async fn has_published(&self) -> Result<bool, Error> {
         let (reached, held) = (self.reached.position, &self.session.checkpoints.held);
         let is_held = |event: &RecordedEvent| held.get(&event.stream).is_some_and(|from| event.revision >= *from);
-        let mut log = self.events.subscribe(Position::START, &[Kind::Integration]);
-        loop {
-            let looked_at = match log.next().await? {
-                Message::Events(page) => {
-                    let passed = page.partition_point(|event| event.position <= reached);
-                    if !page[..passed].iter().all(is_held) {
-                        return Ok(true);
-                    }
-                    page.last().map_or(reached, |last| last.position)
-                }
-                Message::Damaged(damaged) => damaged.position,
-                Message::Checkpoint(through) => through,
-                Message::CaughtUp => reached,
-            };
-            if looked_at >= reached {
-                return Ok(false);
+        let mut walk = Walk::new(&*self.events, &[Kind::Integration]);
+        while walk.passed() < reached
+            && let Some(page) = walk.next().await?
+        {
+            if page.iter().flatten().any(|event| event.position <= reached && !is_held(event)) {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     /// Publishes what was held back and can be read now.

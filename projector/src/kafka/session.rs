@@ -41,13 +41,8 @@ struct Transaction {
 pub(super) struct Session {
     transactions: mpsc::Sender<Transaction>,
     pub(super) checkpoints: Checkpoints,
-    /// The topics to which nothing was ever written.
-    pub(super) unwritten: Vec<String>,
     pub(super) keys: Keys,
 }
-
-/// What is read at the beginning: how far somebody came, and the topics to which nothing was ever written.
-type Found = (Checkpoints, Vec<String>);
 
 /// A session's thread, which outlives the session for as long as a call takes.
 #[derive(Debug)]
@@ -75,8 +70,8 @@ impl Session {
         // Where there can be no thread, its end of each channel is dropped, which tells it.
         let _ = std::thread::Builder::new().name("kafka".to_owned()).spawn(work);
         let session = async move {
-            let (checkpoints, unwritten) = is_open.await.map_err(|_| Error::Thread)??;
-            Ok(Self { transactions, checkpoints, unwritten, keys })
+            let checkpoints = is_open.await.map_err(|_| Error::Thread)??;
+            Ok(Self { transactions, checkpoints, keys })
         };
         (session, Thread(ended))
     }
@@ -93,7 +88,7 @@ impl Session {
 fn work(
     settings: &Settings,
     runtime: &Handle,
-    opened: oneshot::Sender<Result<Found, Error>>,
+    opened: oneshot::Sender<Result<Checkpoints, Error>>,
     mut waiting: mpsc::Receiver<Transaction>,
 ) {
     let topics_are_there = topics::ensure(settings, runtime);
@@ -102,7 +97,7 @@ fn work(
         return;
     }
     let topics = TopicNames::of(settings);
-    let (producer, found) = match topics_are_there.and_then(|()| open(settings, &topics)) {
+    let (producer, checkpoints) = match topics_are_there.and_then(|()| open(settings, &topics)) {
         Ok(open) => open,
         Err(error) => {
             // Nobody may be waiting any more.
@@ -110,7 +105,7 @@ fn work(
             return;
         }
     };
-    if opened.send(Ok(found)).is_err() {
+    if opened.send(Ok(checkpoints)).is_err() {
         return;
     }
     while let Some(Transaction { records, ended }) = waiting.blocking_recv() {
@@ -123,16 +118,16 @@ fn work(
     }
 }
 
-fn open(settings: &Settings, topics: &TopicNames) -> Result<(BaseProducer<Context>, Found), Error> {
+fn open(settings: &Settings, topics: &TopicNames) -> Result<(BaseProducer<Context>, Checkpoints), Error> {
     let producer = client::producer(settings).map_err(Error::kafka("connect"))?;
     // From here on nobody else's transaction commits; what he had begun is ended before this returns.
     producer.init_transactions(call_max(settings)).map_err(Error::kafka("begin a session"))?;
-    let checkpoints = checkpoint::read(settings)?;
-    let unwritten = topics::unwritten(settings, producer.client())?;
+    let read = checkpoint::read(settings)?;
+    let checkpoints = Checkpoints { unwritten: topics::unwritten(settings, producer.client())?, ..read };
     if checkpoints.reached.is_none() {
-        begin(&producer, settings, topics, &unwritten)?;
+        begin(&producer, settings, topics, &checkpoints.unwritten)?;
     }
-    Ok((producer, (checkpoints, unwritten)))
+    Ok((producer, checkpoints))
 }
 
 /// Writes the first checkpoint by itself, ahead of all that is published: so none beside something that is published, even
