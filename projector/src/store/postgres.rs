@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 use events::store::Cause;
+use tokio::time::error::Elapsed;
 use tokio_postgres::{
     Row,
     types::{ToSql, Type},
@@ -48,6 +49,12 @@ impl From<tokio_postgres::Error> for Error {
 impl From<deadpool_postgres::PoolError> for Error {
     fn from(error: deadpool_postgres::PoolError) -> Self {
         Self::Unavailable(error.into())
+    }
+}
+
+impl From<Elapsed> for Error {
+    fn from(late: Elapsed) -> Self {
+        Self::Unavailable(late.into())
     }
 }
 

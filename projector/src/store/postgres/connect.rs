@@ -120,24 +120,22 @@ impl Database {
         limit: Duration,
         ask: impl AsyncFnOnce(&mut Client) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let late = |late: tokio::time::error::Elapsed| StoreError::Unavailable(late.into());
-        let mut client = timeout(limit, self.pool.get()).await.map_err(late)??;
+        let mut client = timeout(limit, self.pool.get()).await??;
         match timeout(limit, ask(&mut client)).await {
             Ok(answer) => answer,
-            Err(elapsed) => {
+            Err(late) => {
                 // Without this the server would go on with it.
                 let (cancel, tls) = (client.cancel_token(), self.tls.clone());
                 drop(Client::take(client));
                 let _ = timeout(CANCEL_MAX, cancel.cancel_query(tls)).await;
-                Err(late(elapsed))
+                Err(late.into())
             }
         }
     }
 
     /// A connection of its own, which has to be driven.
     pub(super) async fn connect(&self) -> Result<(tokio_postgres::Client, Connection), StoreError> {
-        let connected = timeout(ANSWER_MAX, self.config.connect(self.tls.clone())).await;
-        Ok(connected.map_err(|late| StoreError::Unavailable(late.into()))??)
+        Ok(timeout(ANSWER_MAX, self.config.connect(self.tls.clone())).await??)
     }
 }
 

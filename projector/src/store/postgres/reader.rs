@@ -72,7 +72,7 @@ pub struct PostgresReader<V: View> {
 pub(super) struct Shown {
     pub(super) generation: Generation,
     pub(super) at: Instant,
-    /// What was parked then, or is of tenants that were loaded since.
+    /// What is parked.
     pub(super) parked: ParkedByTenant,
 }
 
@@ -114,8 +114,8 @@ impl<V: View> PostgresReader<V> {
         }
     }
 
-    /// Loads a tenant, unless what is shown by then is newer, or of another generation. While refreshes wait for it, only
-    /// the latter can be.
+    /// Loads a tenant, unless what is shown by then is newer, or of another generation, or has not come to what is parked of
+    /// the tenant yet. While refreshes wait for it, it cannot be newer.
     async fn load(&self, tenant: &TenantId, do_refreshes_wait: bool) -> Result<Option<Arc<Held<V>>>, Error> {
         // The connection comes first: whoever has one and waits for the lock does not keep this from its own.
         let ask = async |client: &mut Client| {
@@ -124,17 +124,19 @@ impl<V: View> PostgresReader<V> {
         };
         let (held, before) = self.database.within(ANSWER_MAX, ask).await?;
         let held = Arc::new(held);
-        let mut shown = match before {
+        let shown = match before {
             Some(shown) => shown,
             None => self.shown.lock().await,
         };
-        let is_newest =
-            |shown: &Shown| shown.generation.id == held.generation && shown.generation.writes <= held.written;
-        let Some(shown) = shown.as_mut().filter(|shown| is_newest(shown)) else { return Ok(None) };
-        // What is parked of it here may be newer than what was shown, and must be told apart from what comes.
-        shown.parked.remove(tenant);
-        if !held.snapshot.parked.is_empty() {
-            shown.parked.insert(tenant.clone(), ParkedStreams::clone(&held.snapshot.parked));
+        // What a refresh has told of parked streams holds for each tenant that is held.
+        let fits = |shown: &Shown| {
+            let (parked, loaded) = (shown.parked.get(tenant), &*held.snapshot.parked);
+            shown.generation.id == held.generation
+                && shown.generation.writes <= held.written
+                && parked.map_or(loaded.is_empty(), |parked| parked == loaded)
+        };
+        if !shown.as_ref().is_some_and(fits) {
+            return Ok(None);
         }
         self.hold(tenant, Arc::clone(&held));
         Ok(Some(held))
@@ -148,7 +150,7 @@ impl<V: View> PostgresReader<V> {
         } else {
             self.tenants.invalidate(tenant);
             self.has_too_large.call_once(|| {
-            tracing::warn!(view = V::NAME, %tenant, bytes, bytes_max, "a tenant takes more memory than all may, and is loaded for each read");
+                tracing::warn!(view = V::NAME, %tenant, bytes, bytes_max, "a tenant is too large to be held in memory");
             });
         }
     }

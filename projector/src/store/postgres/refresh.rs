@@ -6,7 +6,7 @@ use deadpool_postgres::{Client, Transaction};
 use events::{backoff::Backoff, ids::TenantId};
 use tokio::{
     sync::Notify,
-    time::{Instant, error::Elapsed, timeout},
+    time::{Instant, timeout},
     try_join,
 };
 use tokio_postgres::{AsyncMessage, IsolationLevel, types::Type};
@@ -67,13 +67,12 @@ impl<V: View> PostgresReader<V> {
         let (client, connection) = self.database.connect().await?;
         let told = Notify::new();
         let show = async {
-            let late = |late: Elapsed| Error::Unavailable(late.into());
-            timeout(ANSWER_MAX, client.batch_execute(&format!("LISTEN {CHANNEL}"))).await.map_err(late)??;
+            timeout(ANSWER_MAX, client.batch_execute(&format!("LISTEN {CHANNEL}"))).await??;
             loop {
                 tell(self.refresh().await?);
                 // Nothing told for a while is as good as something told, if it could have been.
                 if timeout(LOOK_EVERY, told.notified()).await.is_err() {
-                    timeout(ANSWER_MAX, client.batch_execute("")).await.map_err(late)??;
+                    timeout(ANSWER_MAX, client.batch_execute("")).await??;
                 }
             }
         };
