@@ -192,13 +192,12 @@ async fn metrics(State(root): State<Root>, _: Incoming) -> Response {
     let mut checkpoints = Vec::new();
     // How far a view is, the process knows that feeds it.
     for views in &root.views {
+        let (labels, checkpoint) = (ViewLabels { view: views.view() }, views.checkpoint().borrow().get());
         if views.state() == ViewState::StandingBy {
-            let labels = ViewLabels { view: views.view() };
             root.metrics.view_checkpoint.remove(&labels);
             root.metrics.view_parked_streams.remove(&labels);
             continue;
         }
-        let (labels, checkpoint) = (ViewLabels { view: views.view() }, views.checkpoint().borrow().get());
         root.metrics.view_checkpoint.get_or_create(&labels).set(checkpoint);
         root.metrics.view_parked_streams.get_or_create(&labels).set(views.parked().len() as u64);
         checkpoints.push(checkpoint);

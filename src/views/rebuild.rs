@@ -105,11 +105,8 @@ async fn fill_and_switch<V: View>(
 async fn keep_up<V: View>(rebuild: &Rebuild<V>, bound: &watch::Sender<Position>) -> Failure {
     loop {
         match rebuild.live_position().await {
-            Ok(live) => {
-                // What the switch has let it read meanwhile stays.
-                let raise = |bound: &mut Position| live > std::mem::replace(bound, live.max(*bound));
-                bound.send_if_modified(raise);
-            }
+            // What the switch has let it read meanwhile stays.
+            Ok(live) => bound.send_modify(|bound| *bound = live.max(*bound)),
             Err(error) => return failed(error),
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -154,9 +154,9 @@ impl<V: View> Feeding<V> {
             return Ok(());
         };
         // Something that keeps it from going on is told until it has caught up all the same.
-        self.progress.state.send_if_modified(|state| {
-            *state == ViewState::StandingBy && std::mem::replace(state, ViewState::Kept) == ViewState::StandingBy
-        });
+        if self.progress.state() == ViewState::StandingBy {
+            self.progress.state.send_replace(ViewState::Kept);
+        }
         tracing::info!(view = V::NAME, version = V::VERSION, "feeding the view");
         let ended = tokio::select! {
             ended = self.work(lease.clone()) => ended,
@@ -238,11 +238,10 @@ async fn tidy<V: View>(writer: &PostgresWriter<V>) -> ViewError {
 
 /// Whether the generation that was fed is not the live one any more.
 fn is_rebuilt(error: &anyhow::Error) -> bool {
-    let of_runner = error.downcast_ref::<runner::Error>().and_then(|error| match error {
-        runner::Error::Views(error) => Some(error),
-        runner::Error::Events(_) | runner::Error::AnotherLog { .. } => None,
-    });
-    let error = of_runner.or_else(|| error.downcast_ref::<ViewError>());
+    let error = match error.downcast_ref::<runner::Error>() {
+        Some(runner::Error::Views(error)) => Some(error),
+        _ => error.downcast_ref::<ViewError>(),
+    };
     matches!(error, Some(ViewError::Elsewhere { .. } | ViewError::Replaced))
 }
 
