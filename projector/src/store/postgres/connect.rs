@@ -182,3 +182,24 @@ fn client_config(authorities: Option<&Path>) -> Result<ClientConfig, ConfigError
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_connected_to_decides_whether_it_is_here() {
+        let is_here = |text: &str| is_all_here(&Config::from_str(text).expect("a connection string"));
+        for here in ["host=localhost", "host=127.0.0.1,::1", "host=/run", "host=db.internal hostaddr=127.0.0.1"] {
+            assert!(is_here(here), "{here}");
+        }
+        for elsewhere in [
+            "host=db.internal",
+            "host=localhost,db.internal",
+            "hostaddr=192.0.2.2",
+            "host=localhost hostaddr=192.0.2.2",
+        ] {
+            assert!(!is_here(elsewhere), "{elsewhere}");
+        }
+    }
+}

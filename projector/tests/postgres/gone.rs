@@ -1,80 +1,43 @@
-//! Views in PostgreSQL when somebody who has a part in them stops in the middle of it, or says nothing any more.
-#![expect(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+//! Somebody who has a part in a view stops in the middle of it, or says nothing any more.
 
-use std::{
-    sync::{
-        Arc, LazyLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{sync::atomic::AtomicBool, time::Instant};
 
-use events::ids::TenantId;
-use projector::{
-    store::{
-        Error, ReadViews as _, Views as _, WriteViews as _,
-        postgres::{Database, Lease, PostgresReader, PostgresWriter, Rebuild, Refreshed, SchemaError, migrate},
-        suite::batch,
-    },
-    view::integrations::Integrations,
-};
-use servers::postgres::Postgres;
+use projector::store::postgres::Rebuild;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
 };
 
-static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
-const TTL: Duration = Duration::from_secs(2);
+use super::*;
 
-async fn url() -> String {
-    tokio::task::spawn_blocking(|| POSTGRES.database()).await.unwrap()
-}
+/// How long a lease lasts that is to run out.
+const SHORT: Duration = Duration::from_secs(2);
 
-async fn database(url: &str) -> Database {
-    let database = Database::new(url, None, None).unwrap();
-    migrate(&database).await.unwrap();
-    database
-}
-
-async fn try_lease(database: &Database) -> Option<Lease> {
-    Lease::try_take(database, &PostgresWriter::<Integrations>::lease_name(), "a test", TTL).await.unwrap()
-}
-
-/// A client of its own, to lock something with.
-async fn client(url: &str) -> tokio_postgres::Client {
-    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
-    #[expect(clippy::disallowed_methods, reason = "a test has no drain")]
-    tokio::spawn(connection);
-    client
-}
-
-fn tenant(number: u8) -> TenantId {
-    TenantId::parse(format!("t{number}")).unwrap()
+async fn lease(database: &Database) -> Option<Lease> {
+    Lease::try_take(database, &PostgresWriter::<Integrations>::lease_name(), "a test", SHORT).await.unwrap()
 }
 
 async fn shown(database: &Database, of_tenant: u8) -> u64 {
-    let reader = PostgresReader::<Integrations>::new(database.clone(), 1 << 20);
+    let reader = PostgresReader::<Integrations>::new(database.clone(), CACHE);
     assert!(matches!(reader.refresh().await.unwrap(), Refreshed::Through(_)));
     reader.snapshot(&tenant(of_tenant)).await.unwrap().position().get()
 }
 
 #[tokio::test]
 async fn a_fill_that_takes_longer_than_the_lease_keeps_it_and_hinders_nobody() {
-    let url = url().await;
-    let database = database(&url).await;
-    let lease = try_lease(&database).await.unwrap();
-    let writer = PostgresWriter::<Integrations>::open(lease.clone()).await.unwrap();
+    let (url, database) = database_and_url().await;
+    let held = lease(&database).await.unwrap();
+    let writer = PostgresWriter::<Integrations>::open(held.clone()).await.unwrap();
     let slow = client(&url).await;
     slow.batch_execute("BEGIN; LOCK TABLE view_integrations_v1_g1 IN SHARE MODE").await.unwrap();
     let filled = tokio::select! {
         filled = writer.write_replayed(batch(0, 1, 1, 1, true)) => Some(filled),
-        lost = lease.keep() => panic!("{lost}"),
+        lost = held.keep() => panic!("{lost}"),
         () = async {
-            tokio::time::sleep(TTL * 3).await;
-            assert!(try_lease(&database).await.is_none(), "nobody else has it");
+            tokio::time::sleep(SHORT * 3).await;
+            assert!(lease(&database).await.is_none(), "nobody else has it");
             // Another view begins beside it.
-            let other = Lease::try_take(&database, "another view", "a test", TTL).await.unwrap().unwrap();
+            let other = Lease::try_take(&database, "another view", "a test", SHORT).await.unwrap().unwrap();
             other.release().await.unwrap();
             slow.batch_execute("COMMIT").await.unwrap();
             std::future::pending().await
@@ -87,19 +50,18 @@ async fn a_fill_that_takes_longer_than_the_lease_keeps_it_and_hinders_nobody() {
 
 #[tokio::test]
 async fn whoever_stops_in_the_middle_of_a_fill_is_taken_over_from_and_writes_nothing_when_it_wakes_up() {
-    let url = url().await;
-    let database = database(&url).await;
-    let sleeper = PostgresWriter::<Integrations>::open(try_lease(&database).await.unwrap()).await.unwrap();
+    let (url, database) = database_and_url().await;
+    let sleeper = PostgresWriter::<Integrations>::open(lease(&database).await.unwrap()).await.unwrap();
     let slow = client(&url).await;
     slow.batch_execute("BEGIN; LOCK TABLE view_integrations_v1_g1 IN SHARE MODE").await.unwrap();
     let took_over = async {
-        let lease = loop {
-            match try_lease(&database).await {
+        let taken = loop {
+            match lease(&database).await {
                 Some(lease) => break lease,
                 None => tokio::time::sleep(Duration::from_millis(100)).await,
             }
         };
-        let writer = PostgresWriter::<Integrations>::open(lease).await.unwrap();
+        let writer = PostgresWriter::<Integrations>::open(taken).await.unwrap();
         writer.write_replayed(batch(0, 2, 2, 1, true)).await.unwrap();
         writer.show().await.unwrap();
         writer.write(batch(2, 3, 2, 2, true)).await.unwrap();
@@ -113,9 +75,8 @@ async fn whoever_stops_in_the_middle_of_a_fill_is_taken_over_from_and_writes_not
 
 #[tokio::test]
 async fn a_rebuild_that_stops_in_the_middle_hinders_no_batch_and_no_other_rebuild() {
-    let url = url().await;
-    let database = database(&url).await;
-    let live = PostgresWriter::<Integrations>::open(try_lease(&database).await.unwrap()).await.unwrap();
+    let (url, database) = database_and_url().await;
+    let live = PostgresWriter::<Integrations>::open(lease(&database).await.unwrap()).await.unwrap();
     live.write(batch(0, 1, 1, 1, true)).await.unwrap();
     live.show().await.unwrap();
     let rebuild_lease = async |ttl| {
@@ -126,11 +87,11 @@ async fn a_rebuild_that_stops_in_the_middle_hinders_no_batch_and_no_other_rebuil
     slow.batch_execute("BEGIN; LOCK TABLE view_integrations_v1_g2 IN SHARE MODE").await.unwrap();
     let beside = async {
         // The second gives up the tables of the first, which it cannot remove yet.
-        let second = Rebuild::<Integrations>::begin(rebuild_lease(TTL).await).await.unwrap().unwrap();
+        let second = Rebuild::<Integrations>::begin(rebuild_lease(SHORT).await).await.unwrap().unwrap();
         second.writer.write_replayed(batch(0, 1, 1, 1, true)).await.unwrap();
         let began = Instant::now();
         live.write(batch(1, 2, 1, 2, true)).await.unwrap();
-        assert!(began.elapsed() < TTL, "{:?}", began.elapsed());
+        assert!(began.elapsed() < SHORT, "{:?}", began.elapsed());
         slow.batch_execute("COMMIT").await.unwrap();
     };
     let (filled, ()) = tokio::join!(first.writer.write_replayed(batch(0, 1, 1, 1, true)), beside);
@@ -171,15 +132,14 @@ async fn way_that_goes_deaf(url: &str) -> (String, Arc<AtomicBool>) {
 
 #[tokio::test]
 async fn connections_that_answer_nothing_any_more_are_given_up_and_all_goes_on_over_others() {
-    let url = url().await;
-    let direct = database(&url).await;
+    let (url, direct) = database_and_url().await;
     let (through, is_deaf) = way_that_goes_deaf(&url).await;
-    let database = database(&through).await;
-    let lease = try_lease(&database).await.unwrap();
-    let writer = PostgresWriter::<Integrations>::open(lease.clone()).await.unwrap();
+    let database = Database::new(&through, None, None).unwrap();
+    let held = lease(&database).await.unwrap();
+    let writer = PostgresWriter::<Integrations>::open(held.clone()).await.unwrap();
     writer.write(batch(0, 1, 1, 1, true)).await.unwrap();
     writer.show().await.unwrap();
-    let reader = PostgresReader::<Integrations>::new(database.clone(), 1 << 20);
+    let reader = PostgresReader::<Integrations>::new(database.clone(), CACHE);
     let followed = async { reader.follow(|_| {}).await };
     let work = async {
         reader.checkpoint().wait_for(|position| position.get() >= 1).await.unwrap();
@@ -196,7 +156,7 @@ async fn connections_that_answer_nothing_any_more_are_given_up_and_all_goes_on_o
         }
         reader.checkpoint().wait_for(|position| position.get() >= 2).await.unwrap();
         // It is told of what comes at once again, not only when it looks by itself.
-        lease.release().await.unwrap();
+        held.release().await.unwrap();
         assert_eq!(shown(&direct, 1).await, 2);
     };
     tokio::select! {
@@ -207,8 +167,7 @@ async fn connections_that_answer_nothing_any_more_are_given_up_and_all_goes_on_o
 
 #[tokio::test]
 async fn a_schema_of_a_newer_release_is_gone_on_with_unless_it_breaks_with_this_one() {
-    let url = url().await;
-    let database = database(&url).await;
+    let (url, database) = database_and_url().await;
     let newer = client(&url).await;
     newer.batch_execute("INSERT INTO schema_migrations (number) VALUES (998)").await.unwrap();
     migrate(&database).await.unwrap();

@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use events::ids::{Position, TenantId};
+use events::{
+    ids::{Position, Revision, TenantId},
+    stream::StreamName,
+};
 use futures_util::StreamExt as _;
 use projector::{
     store::{
-        Batch, Error, ReadViews as _, Views as _, WriteViews as _,
+        Batch, Error, Parked, ReadViews as _, Views as _, WriteViews as _,
         postgres::{Database, Lease, PostgresReader, PostgresWriter, Refreshed, SchemaError, migrate},
         suite::{Fixture, batch},
     },
@@ -21,6 +24,8 @@ use projector::{
 };
 use servers::{postgres::Postgres, tls::Tls};
 use tokio::task::AbortHandle;
+
+mod gone;
 
 static POSTGRES: LazyLock<Postgres> = LazyLock::new(Postgres::start);
 const TTL: Duration = Duration::from_secs(60);
@@ -53,6 +58,14 @@ async fn writer(database: &Database, ttl: Duration) -> Option<PostgresWriter<Int
     let name = PostgresWriter::<Integrations>::lease_name();
     let lease = Lease::try_take(database, &name, "a test", ttl).await.unwrap()?;
     Some(PostgresWriter::open(lease).await.unwrap())
+}
+
+/// A client of its own.
+async fn client(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    #[expect(clippy::disallowed_methods, reason = "a test has no drain")]
+    tokio::spawn(connection);
+    client
 }
 
 /// Ends a task when it is dropped.
@@ -276,18 +289,28 @@ async fn the_row_of_a_deleted_document_stays_for_seven_days() {
         writer.write(batch(from, from + 1, 0, number, number == 3)).await.unwrap();
     }
     assert_eq!(writer.forget_deleted().await.unwrap(), 0);
-    let (client, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-    let age = async {
-        let sql = "UPDATE view_integrations_v1_g1 SET changed_at = changed_at - make_interval(days => $1)
-                   WHERE key LIKE '%1' OR document IS NOT NULL";
-        client.execute(sql, &[&8_i32]).await.unwrap()
-    };
-    let aged = tokio::select! {
-        aged = age => aged,
-        _ = connection => unreachable!("nobody ends it"),
-    };
-    assert_eq!(aged, 2);
+    let sql = "UPDATE view_integrations_v1_g1 SET changed_at = changed_at - make_interval(days => $1)
+               WHERE key LIKE '%1' OR document IS NOT NULL";
+    assert_eq!(client(&url).await.execute(sql, &[&8_i32]).await.unwrap(), 2);
     assert_eq!(writer.forget_deleted().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_was_parked_when_a_tenant_was_loaded_is_not_parked_when_it_is_taken_up() {
+    let database = database().await;
+    let writer = writer(&database, TTL).await.unwrap();
+    writer.show().await.unwrap();
+    let reader = PostgresReader::<Integrations>::new(database, CACHE);
+    writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    reader.refresh().await.unwrap();
+    let stream = StreamName::parse("integration-t0:0190a5d0-7c3e-7b7a-9f0e-1c2d3e4f5aff").unwrap();
+    let parked = vec![Parked { tenant: Some(tenant(0)), stream: stream.clone(), revision: Revision::new(3) }];
+    writer.write(Batch { parked, ..Batch::empty(Position::new(1), Position::new(2)) }).await.unwrap();
+    // It is loaded before a refresh tells of it, and taken up before the next one.
+    assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().parked.len(), 1);
+    writer.write(Batch { unparked: vec![stream], ..Batch::empty(Position::new(2), Position::new(3)) }).await.unwrap();
+    reader.refresh().await.unwrap();
+    assert!(reader.snapshot(&tenant(0)).await.unwrap().parked.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
