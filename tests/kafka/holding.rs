@@ -96,9 +96,7 @@ async fn a_log_that_was_moved_to_other_positions_goes_on_where_it_was() {
 async fn the_position_moves_past_events_of_no_interest() {
     let (broker, log) = (Broker::shared(), Log::new());
     let settings = settings(&broker.address());
-    for n in 0..1_100 {
-        log.append_of_no_interest(&format!("slug-{n}")).await;
-    }
+    log.append_much_of_no_interest().await;
     let head = log.head();
     assert_eq!(publish(&log, &settings).await.published, head);
     let checkpoints = committed(settings.bootstrap_servers(), &settings.checkpoint_topic());
@@ -112,9 +110,7 @@ async fn an_older_copy_of_the_log_that_goes_on_below_what_was_passed_is_refused(
     let settings = settings(&broker.address());
     log.create("Drive").await;
     let copied = i64::try_from(log.head().get()).unwrap();
-    for n in 0..1_100 {
-        log.append_of_no_interest(&format!("slug-{n}")).await;
-    }
+    log.append_much_of_no_interest().await;
     publish(&log, &settings).await;
     let log = log.meanwhile(|file| {
         file.execute("DELETE FROM events WHERE position > ?1", [copied]).unwrap();

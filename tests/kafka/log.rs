@@ -70,11 +70,13 @@ impl Log {
             .await
     }
 
-    /// Appends something that no integration is told by.
-    pub(crate) async fn append_of_no_interest(&self, slug: &str) -> Position {
-        let stream = StreamName::slug(&tenant(), &Slug::parse(slug).unwrap());
-        let integration = IntegrationId::new(Uuid::now_v7()).unwrap();
-        self.append_form(&stream, &SlugReserved { integration }.to_stored()).await
+    /// Appends much that no integration is told by: enough for the checkpoint to move.
+    pub(crate) async fn append_much_of_no_interest(&self) {
+        for number in 0..1_100 {
+            let stream = StreamName::slug(&tenant(), &Slug::parse(format!("slug-{number}")).unwrap());
+            let integration = IntegrationId::new(Uuid::now_v7()).unwrap();
+            self.append_form(&stream, &SlugReserved { integration }.to_stored()).await;
+        }
     }
 
     pub(crate) async fn append(&self, stream: &StreamName, event: &IntegrationEvent) -> Position {
