@@ -1,7 +1,7 @@
 //! The runner: feeds views from the log, batch by batch, each with its checkpoint. A stream with an event that this
 //! release cannot read is parked: its documents stay as they were, and everything else goes on.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, sync::Arc};
 
 use events::{
     envelope::RecordedEvent,
@@ -12,10 +12,7 @@ use events::{
     trace::{self, Collector, Outcome, SPANS_OF_A_BATCH_MAX, TraceParent, Work},
 };
 use thiserror::Error;
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     place::{LastRead, is_passed, since},
@@ -25,10 +22,14 @@ use crate::{
 
 mod bounded;
 mod feed;
+mod paced;
 mod reading;
+#[cfg(test)]
+mod said;
 
 use bounded::Bounded;
 pub use feed::{Feed, Feeding, fold, touched};
+use paced::Paced;
 pub use reading::Read;
 use reading::Reading;
 
@@ -120,14 +121,16 @@ pub async fn run_together(
     take_up_parked(events, feeds, start).await?;
     let mut reading = Reading::from(start, names(feeds), parked(feeds));
     let spans = control.spans.as_deref();
-    let pace = Pace { started: Instant::now(), rate: control.rate };
     let since = feeds.iter().map(|feed| since(feed.last_read().as_ref(), start)).min().unwrap_or(start);
     let mut subscription = events.subscribe(since, &[Kind::Integration]);
     if let Some(bound) = control.bound.take() {
         subscription = Box::new(Bounded::of(subscription, bound));
     }
+    if let Some(rate) = control.rate {
+        subscription = Box::new(Paced::of(subscription, rate));
+    }
     if start == Position::START {
-        replay(&mut *subscription, feeds, &mut reading, &pace, &mut tell).await?;
+        replay(&mut *subscription, feeds, &mut reading, &mut tell).await?;
     }
     loop {
         let message = tokio::select! {
@@ -155,7 +158,6 @@ pub async fn run_together(
                 write(&mut **feed, &read, &parents, spans).await?;
             }
             tell(Progress::Reached(reading.mark()));
-            pace.hold(reading.mark().events).await;
         } else {
             show(feeds, &mut tell).await?;
         }
@@ -273,14 +275,12 @@ async fn replay(
     subscription: &mut dyn Subscription,
     feeds: &mut [Box<dyn Feed + '_>],
     reading: &mut Reading,
-    pace: &Pace,
     tell: &mut (impl FnMut(Progress) + Send),
 ) -> Result<(), Error> {
     while reading.take(subscription.next().await?) {
         feeds.iter_mut().for_each(|feed| feed.replay(reading.facts()));
         reading.forget_facts();
         tell(Progress::Replaying(reading.mark()));
-        pace.hold(reading.mark().events).await;
     }
     let read = reading.finish();
     if read.through > Position::START {
@@ -290,20 +290,4 @@ async fn replay(
         tell(Progress::Reached(reading.mark()));
     }
     show(feeds, tell).await
-}
-
-/// How fast to read.
-struct Pace {
-    started: Instant,
-    rate: Option<NonZeroU32>,
-}
-
-impl Pace {
-    /// Waits as long as so many events should have taken.
-    async fn hold(&self, events: u64) {
-        if let Some(rate) = self.rate {
-            let due = Duration::from_secs_f64(events as f64 / f64::from(rate.get()));
-            tokio::time::sleep_until(self.started + due).await;
-        }
-    }
 }

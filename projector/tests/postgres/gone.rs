@@ -2,7 +2,6 @@
 
 use std::{sync::atomic::AtomicBool, time::Instant};
 
-use projector::store::postgres::Rebuild;
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},

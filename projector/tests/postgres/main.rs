@@ -17,13 +17,13 @@ use futures_util::StreamExt as _;
 use projector::{
     store::{
         Batch, Error, Parked, ReadViews as _, Views as _, WriteViews as _,
-        postgres::{Database, Lease, PostgresReader, PostgresWriter, Refreshed, SchemaError, migrate},
+        postgres::{Database, Lease, PostgresReader, PostgresWriter, Rebuild, Refreshed, SchemaError, Switch, migrate},
         suite::{Fixture, batch},
     },
     view::integrations::Integrations,
 };
 use servers::{postgres::Postgres, tls::Tls};
-use tokio::task::AbortHandle;
+use tokio::{sync::watch, task::AbortHandle};
 
 mod gone;
 
@@ -184,6 +184,41 @@ async fn a_reader_shows_what_a_batch_changed_of_what_it_holds_and_loads_the_rest
         let (kept, loaded) =
             (reader.snapshot(&tenant(number)).await.unwrap(), fresh.snapshot(&tenant(number)).await.unwrap());
         assert_eq!((kept.change(), &kept.documents), (loaded.change(), &loaded.documents));
+    }
+}
+
+#[tokio::test]
+async fn what_is_held_stays_when_a_rebuilt_generation_takes_the_place_unless_it_lacks_something() {
+    let database = database().await;
+    let before = writer(&database, Duration::ZERO).await.unwrap();
+    before.show().await.unwrap();
+    before.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    let readers = [(); 2].map(|()| PostgresReader::<Integrations>::new(database.clone(), CACHE));
+    let [current, behind] = &readers;
+    for reader in &readers {
+        reader.refresh().await.unwrap();
+        reader.snapshot(&tenant(0)).await.unwrap();
+    }
+    before.write(batch(1, 2, 0, 2, true)).await.unwrap();
+    current.refresh().await.unwrap();
+    let held = current.held(&tenant(0)).unwrap();
+    let lease =
+        Lease::try_take(&database, &Rebuild::<Integrations>::lease_name(), "a test", TTL).await.unwrap().unwrap();
+    let rebuild = Rebuild::<Integrations>::begin(lease).await.unwrap().unwrap();
+    // As many writes as the one before had, and in another order.
+    rebuild.writer.write_replayed(batch(0, 1, 0, 1, true)).await.unwrap();
+    rebuild.writer.write(batch(1, 2, 0, 2, true)).await.unwrap();
+    assert_eq!(rebuild.switch(&watch::Sender::new(Position::START)).await.unwrap(), Switch::Done);
+    for reader in &readers {
+        assert_eq!(reader.refresh().await.unwrap(), Refreshed::Through(Position::new(2)));
+    }
+    assert!(Arc::ptr_eq(&held, &current.held(&tenant(0)).unwrap()), "nothing is loaded again");
+    assert!(behind.held(&tenant(0)).is_none(), "it lacks what was written before the switch");
+    let after = writer(&database, TTL).await.unwrap();
+    after.write(batch(2, 3, 0, 3, true)).await.unwrap();
+    for reader in &readers {
+        reader.refresh().await.unwrap();
+        assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().documents.len(), 3);
     }
 }
 

@@ -10,6 +10,9 @@ use tokio_postgres::{
 use super::{super::Error, ask, connect::Database, corrupt};
 use crate::{place::LastRead, view::View};
 
+/// What a generation is read from.
+const COLUMNS: &str = "id, number, position, writes, follows, follows_writes";
+
 /// A generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Generation {
@@ -17,14 +20,23 @@ pub(super) struct Generation {
     pub(super) position: i64,
     /// How often it was written: rows say which of them changed them last.
     pub(super) writes: i64,
+    /// In whose place it came, and how often that one had been written by then.
+    follows: Option<(i64, i64)>,
     table: String,
 }
 
 impl Generation {
     fn of<V: View>(row: &Row) -> Result<Self, Error> {
         let (number, position, writes) = (row.try_get::<_, i32>(1)?, row.try_get(2)?, row.try_get(3)?);
+        let follows = row.try_get::<_, Option<i64>>(4)?.zip(row.try_get(5)?);
         let table = table(V::NAME, version::<V>(), number);
-        Ok(Self { id: row.try_get(0)?, position, writes, table })
+        Ok(Self { id: row.try_get(0)?, position, writes, follows, table })
+    }
+
+    /// Whether whoever has all of `before` lacks no more of this one than what was written after as many writes: it is the
+    /// same, or took its place there.
+    pub(super) fn goes_on_from(&self, before: &Self) -> bool {
+        self.id == before.id || self.follows == Some((before.id, before.writes))
     }
 
     /// The table of documents: those that are gone stay as rows without one for a while.
@@ -48,18 +60,21 @@ impl Generation {
     }
 
     async fn newest<V: View>(transaction: &Transaction<'_>, state: &str) -> Result<Option<Self>, Error> {
-        let sql = "SELECT id, number, position, writes FROM view_generations
-                   WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number DESC LIMIT 1";
+        let sql = format!(
+            "SELECT {COLUMNS} FROM view_generations
+             WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number DESC LIMIT 1"
+        );
         let (view, version) = (V::NAME, version::<V>());
-        let rows = ask(transaction, sql, &[(&view, Type::TEXT), (&version, Type::INT4), (&state, Type::TEXT)]).await?;
+        let rows = ask(transaction, &sql, &[(&view, Type::TEXT), (&version, Type::INT4), (&state, Type::TEXT)]).await?;
         rows.first().map(Self::of::<V>).transpose()
     }
 
     /// All of a state.
     pub(super) async fn all<V: View>(client: &impl GenericClient, state: &str) -> Result<Vec<Self>, Error> {
-        let sql = "SELECT id, number, position, writes FROM view_generations
-                   WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number";
-        let rows = client.query(sql, &[&V::NAME, &version::<V>(), &state]).await?;
+        let sql = format!(
+            "SELECT {COLUMNS} FROM view_generations WHERE view = $1 AND version = $2 AND state = $3 ORDER BY number"
+        );
+        let rows = client.query(&sql, &[&V::NAME, &version::<V>(), &state]).await?;
         rows.iter().map(Self::of::<V>).collect()
     }
 
@@ -70,8 +85,7 @@ impl Generation {
         state: &str,
         lock: &str,
     ) -> Result<Option<Self>, Error> {
-        let sql =
-            format!("SELECT id, number, position, writes FROM view_generations WHERE id = $1 AND state = $2 {lock}");
+        let sql = format!("SELECT {COLUMNS} FROM view_generations WHERE id = $1 AND state = $2 {lock}");
         client.query_opt(&sql, &[&id, &state]).await?.as_ref().map(Self::of::<V>).transpose()
     }
 
@@ -123,19 +137,36 @@ impl Generation {
 
     /// Gives up all that are being filled.
     pub(super) async fn retire_filling<V: View>(transaction: &Transaction<'_>) -> Result<Vec<Self>, Error> {
-        let sql = "UPDATE view_generations SET state = 'retired' WHERE view = $1 AND version = $2 AND state = 'filling'
-                   RETURNING id, number, position, writes";
-        let rows = transaction.query(sql, &[&V::NAME, &version::<V>()]).await?;
+        let sql = format!(
+            "UPDATE view_generations SET state = 'retired' WHERE view = $1 AND version = $2 AND state = 'filling'
+             RETURNING {COLUMNS}"
+        );
+        let rows = transaction.query(&sql, &[&V::NAME, &version::<V>()]).await?;
         rows.iter().map(Self::of::<V>).collect()
+    }
+
+    /// Lets this one take the place of a live one that is at the same position with the same documents. It counts its writes
+    /// from behind those of both: what comes is newer than all that anybody has.
+    pub(super) async fn take_place_of(&self, old: &Self, transaction: &Transaction<'_>) -> Result<(), Error> {
+        let retire = "UPDATE view_generations SET state = 'retired', moved_at = clock_timestamp() WHERE id = $1";
+        transaction.execute(retire, &[&old.id]).await?;
+        let show = "UPDATE view_generations
+                    SET state = 'live', moved_at = clock_timestamp(), writes = greatest(writes, $3) + 1,
+                        follows = $2, follows_writes = $3
+                    WHERE id = $1";
+        transaction.execute(show, &[&self.id, &old.id, &old.writes]).await?;
+        Ok(())
     }
 
     /// A new one, to be filled.
     pub(super) async fn create<V: View>(transaction: &Transaction<'_>) -> Result<Self, Error> {
-        let sql = "INSERT INTO view_generations (view, version, number, state)
-                   SELECT $1, $2, coalesce(max(number), 0) + 1, 'filling' FROM view_generations
-                   WHERE view = $1 AND version = $2
-                   RETURNING id, number, position, writes";
-        let generation = Self::of::<V>(&transaction.query_one(sql, &[&V::NAME, &version::<V>()]).await?)?;
+        let sql = format!(
+            "INSERT INTO view_generations (view, version, number, state)
+             SELECT $1, $2, coalesce(max(number), 0) + 1, 'filling' FROM view_generations
+             WHERE view = $1 AND version = $2
+             RETURNING {COLUMNS}"
+        );
+        let generation = Self::of::<V>(&transaction.query_one(&sql, &[&V::NAME, &version::<V>()]).await?)?;
         let (documents, tenants, parked) = (generation.documents(), generation.tenants(), generation.parked());
         let sql = format!(
             r#"CREATE TABLE {documents} (

@@ -150,10 +150,7 @@ impl<V: View> Rebuild<V> {
         if !differences.is_empty() {
             return Ok(Switch::Differs(differences));
         }
-        for (id, state) in [(self.old, "retired"), (self.new, "live")] {
-            let sql = "UPDATE view_generations SET state = $2, moved_at = clock_timestamp() WHERE id = $1";
-            transaction.execute(sql, &[&id, &state]).await?;
-        }
+        new.take_place_of(&old, &transaction).await?;
         transaction
             .execute(&format!("SELECT pg_notify('{CHANNEL}', $1)"), &[&format!("{} {}", V::NAME, self.new)])
             .await?;
@@ -195,7 +192,8 @@ async fn differences_since(
 }
 
 /// Documents that differ, and tenants that are at different versions, as far as both generations have come past the last
-/// change of either; of those that either was written to after so many writes.
+/// change of either; of those that either was written to after so many writes. Tenant by tenant, as all documents at once
+/// are more than is joined in memory.
 async fn differences(
     client: &impl GenericClient,
     old: &Generation,
@@ -208,13 +206,14 @@ async fn differences(
             FROM {} AS old FULL JOIN {} AS new USING (tenant)
             WHERE coalesce(old.position, 0) <= $4 AND coalesce(new.position, 0) <= $3
               AND (old.written > $1 OR new.written > $2)
-        ), old AS (
-            SELECT tenant, key, document FROM {} JOIN tenants USING (tenant) WHERE document IS NOT NULL
-        ), new AS (
-            SELECT tenant, key, document FROM {} JOIN tenants USING (tenant) WHERE document IS NOT NULL
         )
-        SELECT tenant, key FROM old FULL JOIN new USING (tenant, key)
-        WHERE old.document IS DISTINCT FROM new.document
+        SELECT tenant, key FROM tenants, LATERAL (
+            SELECT key
+            FROM (SELECT key, document FROM {} WHERE tenant = tenants.tenant AND document IS NOT NULL) AS old
+            FULL JOIN (SELECT key, document FROM {} WHERE tenant = tenants.tenant AND document IS NOT NULL) AS new
+            USING (key)
+            WHERE old.document IS DISTINCT FROM new.document
+        ) AS differing
         UNION ALL SELECT tenant, '(version)' FROM tenants WHERE are_at_odds
         ORDER BY tenant, key LIMIT {NAMED_MAX}",
         old.tenants(),
@@ -222,6 +221,8 @@ async fn differences(
         old.documents(),
         new.documents()
     );
+    // Of a table that was just filled too little is known to tell that compiling does not pay.
+    client.batch_execute("SET LOCAL jit = off").await?;
     let rows = client.query(&sql, &[&old_writes, &new_writes, &old.position, &new.position]).await?;
     let named = rows.iter().map(|row| Ok(Difference { tenant: row.try_get(0)?, key: row.try_get(1)? }));
     named.collect()

@@ -110,10 +110,10 @@ impl<V: View> PostgresReader<V> {
             _ => {
                 let parked_before = shown.take().map(|shown| shown.parked).unwrap_or_default();
                 let parked = parked_by_tenant(&changes.parked);
-                if before.is_none_or(|before| before.id != changes.generation.id) {
-                    self.tenants.invalidate_all();
-                } else {
+                if before.is_some_and(|before| changes.generation.goes_on_from(&before)) {
                     self.apply(&changes.generation, changes.tenants, &parked_before, &parked);
+                } else {
+                    self.tenants.invalidate_all();
                 }
                 let streams = changes.parked.into_iter().map(|parked| (parked.stream, parked.revision));
                 self.parked.store(Arc::new(streams.collect()));
@@ -130,10 +130,10 @@ impl<V: View> PostgresReader<V> {
         let Some(generation) = Generation::live::<V>(&transaction).await? else {
             return Ok(None);
         };
-        let same = before.filter(|before| before.id == generation.id);
+        let before = before.filter(|before| generation.goes_on_from(before));
         let tenants = async {
-            match same.filter(|same| same.writes < generation.writes) {
-                Some(same) => self.changed(&transaction, &generation, same.writes).await,
+            match before.filter(|before| before.writes < generation.writes) {
+                Some(before) => self.changed(&transaction, &generation, before.writes).await,
                 None => Ok(BTreeMap::new()),
             }
         };

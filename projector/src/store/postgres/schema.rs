@@ -5,8 +5,12 @@ use thiserror::Error;
 use super::{super::Error as StoreError, connect::Database};
 
 /// One that older releases cannot go on with inserts its own number, with `breaks`.
-const MIGRATIONS: [&str; 3] =
-    [include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql"), include_str!("migrations/0003.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+    include_str!("migrations/0004.sql"),
+];
 /// Processes that start at once take turns under this number.
 const LOCK: i64 = 0x1a2e_9b7c_0d41;
 
