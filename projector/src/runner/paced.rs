@@ -26,9 +26,12 @@ impl Paced {
         Self { subscription, rate, began: Instant::now(), told: 0, rest: Vec::new().into_iter() }
     }
 
-    /// How many are told at a time: those of a hundredth of a second.
+    /// How many are told at a time: those of a hundredth of a second, or all that are overdue.
     fn few(&self) -> usize {
-        usize::try_from(self.rate.get() / 100).unwrap_or(usize::MAX).max(1)
+        let rate = u128::from(self.rate.get());
+        let due = self.began.elapsed().as_micros() * rate / 1_000_000;
+        let few = due.saturating_sub(self.told.into()).max(rate / 100).max(1);
+        usize::try_from(few).unwrap_or(usize::MAX)
     }
 }
 

@@ -17,7 +17,10 @@ use futures_util::StreamExt as _;
 use projector::{
     store::{
         Batch, Error, Parked, ReadViews as _, Views as _, WriteViews as _,
-        postgres::{Database, Lease, PostgresReader, PostgresWriter, Rebuild, Refreshed, SchemaError, Switch, migrate},
+        postgres::{
+            Database, Difference, Lease, PostgresReader, PostgresWriter, Rebuild, Refreshed, SchemaError, Switch,
+            migrate,
+        },
         suite::{Fixture, batch},
     },
     view::integrations::Integrations,
@@ -200,26 +203,44 @@ async fn what_is_held_stays_when_a_rebuilt_generation_takes_the_place_unless_it_
         reader.snapshot(&tenant(0)).await.unwrap();
     }
     before.write(batch(1, 2, 0, 2, true)).await.unwrap();
+    before.write(Batch::empty(Position::new(2), Position::new(3))).await.unwrap();
+    before.write(Batch::empty(Position::new(3), Position::new(4))).await.unwrap();
     current.refresh().await.unwrap();
     let held = current.held(&tenant(0)).unwrap();
     let lease =
         Lease::try_take(&database, &Rebuild::<Integrations>::lease_name(), "a test", TTL).await.unwrap().unwrap();
     let rebuild = Rebuild::<Integrations>::begin(lease).await.unwrap().unwrap();
-    // As many writes as the one before had, and in another order.
+    // In fewer writes than the live one took.
     rebuild.writer.write_replayed(batch(0, 1, 0, 1, true)).await.unwrap();
-    rebuild.writer.write(batch(1, 2, 0, 2, true)).await.unwrap();
+    rebuild.writer.write(Batch { through: Position::new(4), ..batch(1, 2, 0, 2, true) }).await.unwrap();
     assert_eq!(rebuild.switch(&watch::Sender::new(Position::START)).await.unwrap(), Switch::Done);
     for reader in &readers {
-        assert_eq!(reader.refresh().await.unwrap(), Refreshed::Through(Position::new(2)));
+        assert_eq!(reader.refresh().await.unwrap(), Refreshed::Through(Position::new(4)));
     }
     assert!(Arc::ptr_eq(&held, &current.held(&tenant(0)).unwrap()), "nothing is loaded again");
     assert!(behind.held(&tenant(0)).is_none(), "it lacks what was written before the switch");
     let after = writer(&database, TTL).await.unwrap();
-    after.write(batch(2, 3, 0, 3, true)).await.unwrap();
+    after.write(batch(4, 5, 0, 3, true)).await.unwrap();
     for reader in &readers {
         reader.refresh().await.unwrap();
         assert_eq!(reader.snapshot(&tenant(0)).await.unwrap().documents.len(), 3);
     }
+}
+
+#[tokio::test]
+async fn tenants_at_different_versions_are_a_difference_although_their_documents_are_the_same() {
+    let database = database().await;
+    let live = writer(&database, TTL).await.unwrap();
+    live.show().await.unwrap();
+    live.write(batch(0, 1, 0, 1, true)).await.unwrap();
+    let lease =
+        Lease::try_take(&database, &Rebuild::<Integrations>::lease_name(), "a test", TTL).await.unwrap().unwrap();
+    let rebuild = Rebuild::<Integrations>::begin(lease).await.unwrap().unwrap();
+    let mut replayed = batch(0, 1, 0, 1, true);
+    replayed.tenants.get_mut(&tenant(0)).unwrap().last.revision = Revision::new(9);
+    rebuild.writer.write_replayed(replayed).await.unwrap();
+    let version = Difference { tenant: tenant(0).to_string(), key: "(version)".to_owned() };
+    assert_eq!(rebuild.switch(&watch::Sender::new(Position::START)).await.unwrap(), Switch::Differs(vec![version]));
 }
 
 #[tokio::test]

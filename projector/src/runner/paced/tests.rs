@@ -6,6 +6,16 @@ use super::{
 };
 
 #[tokio::test(start_paused = true)]
+async fn whoever_was_busy_elsewhere_is_told_at_once_what_is_overdue() {
+    let mut paced = Paced::of(said(vec![events(1..=100)]), NonZeroU32::new(1_000).expect("some"));
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    for expected in [30, 10] {
+        let Ok(Message::Events(events)) = paced.next().await else { panic!("there are events") };
+        assert_eq!(events.len(), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn so_many_events_a_second_are_told_and_few_at_a_time() {
     let messages = vec![events(1..=25), Message::Checkpoint(Position::new(30)), events(31..=31), Message::CaughtUp];
     let (began, rate) = (Instant::now(), NonZeroU32::new(1_000).expect("some"));

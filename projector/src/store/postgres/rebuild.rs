@@ -192,8 +192,8 @@ async fn differences_since(
 }
 
 /// Documents that differ, and tenants that are at different versions, as far as both generations have come past the last
-/// change of either; of those that either was written to after so many writes. Tenant by tenant, as all documents at once
-/// are more than is joined in memory.
+/// change of either; of those that either was written to after so many writes, or that are at different versions. Tenant by
+/// tenant, as all documents at once are more than is joined in memory.
 async fn differences(
     client: &impl GenericClient,
     old: &Generation,
@@ -202,10 +202,12 @@ async fn differences(
 ) -> Result<Vec<Difference>, Error> {
     let sql = format!(
         "WITH tenants AS (
-            SELECT tenant, old.position IS DISTINCT FROM new.position AS are_at_odds
-            FROM {} AS old FULL JOIN {} AS new USING (tenant)
+            SELECT tenant, are_at_odds
+            FROM {} AS old FULL JOIN {} AS new USING (tenant), LATERAL (
+                SELECT (old.revision, old.position, old.hash) IS DISTINCT FROM (new.revision, new.position, new.hash)
+            ) AS compared (are_at_odds)
             WHERE coalesce(old.position, 0) <= $4 AND coalesce(new.position, 0) <= $3
-              AND (old.written > $1 OR new.written > $2)
+              AND (old.written > $1 OR new.written > $2 OR are_at_odds)
         )
         SELECT tenant, key FROM tenants, LATERAL (
             SELECT key
