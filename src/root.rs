@@ -150,10 +150,13 @@ async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem
     }
 }
 
-/// It is: parked streams, and views or Kafka away, are for an operator to know, and no reason to take the service away from
+/// It is: parked streams, and the log that others write, views or Kafka away, are for an operator to know, and no reason to take the service away from
 /// everybody else.
 fn ready(root: &Root) -> String {
     let mut text = "ready".to_owned();
+    if *root.store.health().borrow() != Health::Ready {
+        text.push_str(", event log: away");
+    }
     let parked = root.parked();
     if parked > 0 {
         text.push_str(&format!(", parked streams: {parked}"));

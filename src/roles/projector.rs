@@ -36,7 +36,7 @@ async fn projector(options: &cli::Projector, data_dir: &Path) -> Result<(), Fail
         with_view(name, Feeder { service: &service, store, database, caught_up: Arc::clone(&caught_up) })
     };
     let views = view::NAMES.iter().copied().filter_map(begin).collect();
-    let root = Root::of(&service, &store, views);
+    let root = Root { writes_log: false, ..Root::of(&service, &store, views) };
     #[cfg(feature = "kafka")]
     let root = Root { publishing: publisher.as_ref().map(|publisher| publisher.published()), ..root };
     #[cfg(feature = "kafka")]

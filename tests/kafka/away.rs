@@ -134,7 +134,11 @@ async fn the_server_of_the_log_away_under_load_is_waited_for_at_rest_and_all_go_
     roles.command.wait(async || !roles.command.api.text("/readyz").await.starts_with("ready")).await;
     let [feeder, publisher, standby] = &roles.projectors[..] else { panic!("three projectors") };
     let projectors = [("the feeder", feeder), ("the publisher", publisher), ("a standby", standby)];
-    let all = [&[("command", &roles.command), ("query", &roles.query)], &projectors[..]].concat();
+    let follow = [&[("query", &roles.query)], &projectors[..]].concat();
+    for (_, process) in &follow {
+        process.wait(async || process.api.text("/readyz").await.starts_with("ready, event log: away")).await;
+    }
+    let all = [&[("command", &roles.command)], &follow[..]].concat();
     wait_and_measure("The server of the log", &all).await;
     block_in_place(|| log.start_again().unwrap());
     heals("The server of the log", &roles).await;
