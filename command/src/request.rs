@@ -93,7 +93,7 @@ fn library(fields: &mut Fields<'_>) -> Option<LibraryId> {
     let faults = fields.faults.len();
     let embedded = fields.boolean("embedded").value().unwrap_or(false);
     let embedded_is_faulty = fields.faults.len() > faults;
-    let library = fields.parsed("libraryId", |text| LibraryId::parse(text), LibraryId::RULE).value();
+    let library = fields.id("libraryId", |text| LibraryId::parse(text), LibraryId::RULE).value();
     match (embedded, &library) {
         (true, None) => fields.require("libraryId", "must be given with embedded"),
         (false, Some(_)) if !embedded_is_faulty => fields.fault("libraryId", "must not be given without embedded"),

@@ -117,9 +117,10 @@ fn hit(word: &str, text: &[&str]) -> Option<Hit> {
 }
 
 /// The words of a normalised text, with a letter or digit in each: between Unicode's word boundaries (UAX #29), which
-/// hyphens are, and underscores, which are none. Neither an apostrophe nor a dot between two letters ends a word.
+/// hyphens are but for the Armenian one and the double one of Katakana, and underscores, which are none. Neither an
+/// apostrophe nor a dot between two letters ends a word.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split('_').flat_map(UnicodeSegmentation::unicode_words)
+    text.split(['_', '\u{58a}', '\u{30a0}']).flat_map(UnicodeSegmentation::unicode_words)
 }
 
 /// A text without compatibility forms (NFKD), accents and case. Hyphens and underscores of other widths become plain.
@@ -210,6 +211,8 @@ mod tests {
     fn words_end_at_hyphens_and_underscores_but_not_at_apostrophes() {
         check("sheets", "google-sheets_v4", "", some(0, 0));
         check("v4", "google-sheets_v4", "", some(0, 0));
+        check("երևան", "Վան\u{58a}Երևան", "", some(0, 0));
+        check("イ", "ア\u{30a0}イ", "", some(0, 0));
         check("google-sheets", "Sheets by Google", "", some(0, 0));
         check("google_sheets", "Google\u{2010}Sheets", "", some(0, 0));
         check("sheets", "Google\u{2011}Sheets\u{ff3f}x", "", some(0, 0));

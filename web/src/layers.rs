@@ -243,9 +243,15 @@ impl Inner {
 
     /// Browsers must be able to read every answer, refusals too.
     async fn let_in(&self, request: Request, asked: &Asked) -> Response {
-        let Some(cors) = self.cors.as_ref().filter(|_| !is_plain_options(request.method(), request.headers())) else {
-            return self.admit(request, asked).await;
-        };
+        let Some(cors) = &self.cors else { return self.admit(request, asked).await };
+        if *request.method() == Method::OPTIONS {
+            let granted = granted(cors, request.headers()).await;
+            let mut response = self.admit(request, asked).await;
+            for (name, value) in &granted {
+                response.headers_mut().append(name, value.clone());
+            }
+            return response;
+        }
         let admitted = service_fn(async |request| Ok::<_, Infallible>(self.admit(request, asked).await));
         let Ok(response) = cors.layer(admitted).oneshot(request).await;
         response
@@ -298,12 +304,18 @@ fn is_probe(path: &str) -> bool {
     matches!(path, "/livez" | "/readyz" | "/metrics")
 }
 
-/// Whether somebody asks for the methods of a route: a preflight (Fetch, CORS protocol) names origin and method, but the
-/// layer answers every OPTIONS as if it were one.
-fn is_plain_options(method: &Method, headers: &HeaderMap) -> bool {
-    let is_preflight =
-        headers.contains_key(header::ORIGIN) && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    *method == Method::OPTIONS && !is_preflight
+/// What a preflight (Fetch, CORS protocol), which names origin and method, is told beside the methods of its route. The layer
+/// answers every OPTIONS by itself, whatever the route, so that it is asked apart.
+async fn granted(cors: &CorsLayer, headers: &HeaderMap) -> HeaderMap {
+    if !headers.contains_key(header::ORIGIN) || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return HeaderMap::new();
+    }
+    let mut preflight = http::Request::new(());
+    *preflight.method_mut() = Method::OPTIONS;
+    headers.clone_into(preflight.headers_mut());
+    let nobody = service_fn(async |_: http::Request<()>| Ok::<_, Infallible>(http::Response::new(())));
+    let Ok(response) = cors.layer(nobody).oneshot(preflight).await;
+    response.into_parts().0.headers
 }
 
 fn cors(origins: Vec<HeaderValue>) -> Option<CorsLayer> {

@@ -24,6 +24,15 @@ pub(super) struct Fields<'a> {
     pub(super) faults: Vec<Fault>,
 }
 
+/// Whether it is null, or an empty text in its place.
+pub(super) fn is_null(value: &Json<'_>) -> bool {
+    match value {
+        Json::Null => true,
+        Json::String(text) => text.trim().is_empty(),
+        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) | Json::TooDeep => false,
+    }
+}
+
 impl<'a> Fields<'a> {
     /// The members of a body, which must be an object.
     pub(super) fn of(body: Json<'a>, purpose: Purpose) -> Result<Self, Vec<Fault>> {
@@ -49,8 +58,7 @@ impl<'a> Fields<'a> {
     pub(super) fn take_field(&mut self, name: &str) -> Field<Member<'a>> {
         match self.take(name) {
             None => Field::Absent,
-            Some(Member { value: Json::Null, .. }) => self.null(),
-            Some(Member { value: Json::String(text), .. }) if text.trim().is_empty() => self.null(),
+            Some(member) if is_null(&member.value) => self.null(),
             Some(member) => Field::Value(member),
         }
     }
@@ -121,6 +129,20 @@ impl<'a> Fields<'a> {
                 }
             },
         }
+    }
+
+    /// Takes an id, which is exactly as it is given.
+    pub(super) fn id<T, E>(&mut self, name: &str, parse: impl Fn(&str) -> Result<T, E>, rule: &str) -> Field<T> {
+        let id = match self.take_field(name) {
+            Field::Value(Member { value: Json::String(text), .. }) => parse(&text).ok(),
+            Field::Value(_) => None,
+            Field::Null => return Field::Null,
+            Field::Absent => return Field::Absent,
+        };
+        if id.is_none() {
+            self.fault(name, rule);
+        }
+        id.map_or(Field::Absent, Field::Value)
     }
 
     /// Takes a boolean.

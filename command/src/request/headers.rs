@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use events::{limits, seal::Secret};
 use web::json::{Json, Member};
 
-use super::fields::{Fields, Purpose};
+use super::fields::{Fields, Purpose, is_null};
 use crate::decide::{Field, HeaderPatch, HeadersPatch};
 
 /// A header whose name has one of these in it is a secret, unless its value has a variable.
@@ -36,7 +36,7 @@ pub(super) fn read(fields: &mut Fields<'_>) -> (Field<HeadersPatch>, BTreeMap<St
             return (Field::Absent, BTreeMap::new());
         }
     };
-    let is_too_many = members.iter().filter(|member| member.value != Json::Null).count() > limits::HEADERS_MAX;
+    let is_too_many = members.iter().filter(|member| !is_null(&member.value)).count() > limits::HEADERS_MAX;
     if is_too_many {
         fields.fault("headers", format!("an integration has at most {} headers", limits::HEADERS_MAX));
     }
@@ -51,8 +51,8 @@ pub(super) fn read(fields: &mut Fields<'_>) -> (Field<HeadersPatch>, BTreeMap<St
         let given = match given(value, fields.purpose()) {
             Ok(Given::Nothing) => continue,
             Ok(given) => Some(given),
-            Err(rule) => {
-                fields.fault(&pointer, rule);
+            Err(rules) => {
+                rules.into_iter().for_each(|rule| fields.fault(&pointer, rule));
                 None
             }
         };
@@ -82,19 +82,15 @@ enum Given {
     Value(String),
 }
 
-fn given(value: Json<'_>, purpose: Purpose) -> Result<Given, String> {
-    match (value, purpose) {
-        (Json::String(value), _) => {
-            let value = value.trim().to_owned();
-            check_value(&value)?;
-            Ok(Given::Value(value))
-        }
-        (Json::Null, Purpose::Create) => Ok(Given::Nothing),
-        (Json::Null, Purpose::Update) => Ok(Given::Cleared),
-        (Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) | Json::TooDeep, _) => {
-            Err("must be a text".to_owned())
-        }
+fn given(value: Json<'_>, purpose: Purpose) -> Result<Given, Vec<String>> {
+    if is_null(&value) {
+        return Ok(match purpose {
+            Purpose::Create => Given::Nothing,
+            Purpose::Update => Given::Cleared,
+        });
     }
+    let Json::String(value) = value else { return Err(vec!["must be a text".to_owned()]) };
+    check_value(value.trim()).map(|()| Given::Value(value.trim().to_owned()))
 }
 
 fn is_secret(name: &str, value: &str) -> bool {
@@ -115,28 +111,25 @@ fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn check_value(value: &str) -> Result<(), String> {
+fn check_value(value: &str) -> Result<(), Vec<String>> {
+    let mut rules = Vec::new();
     if value.len() > limits::SECRET_BYTES_MAX {
-        return Err(format!("must be at most {} bytes", limits::SECRET_BYTES_MAX));
+        rules.push(format!("must be at most {} bytes", limits::SECRET_BYTES_MAX));
     }
     if value.chars().any(char::is_control) {
-        return Err("must not have control characters".to_owned());
+        rules.push("must not have control characters".to_owned());
     }
-    check_variables(value)
+    if !value.split("${").skip(1).all(begins_with_variable) {
+        rules.push("may have only variables ${user.FIELD} and ${tenant.FIELD}".to_owned());
+    }
+    if rules.is_empty() { Ok(()) } else { Err(rules) }
 }
 
-fn check_variables(value: &str) -> Result<(), String> {
-    for rest in value.split("${").skip(1) {
-        let variable = rest.split_once('}').map(|(variable, _)| variable);
-        let field = variable.and_then(|name| name.strip_prefix("user.").or_else(|| name.strip_prefix("tenant.")));
-        let is_valid = field.is_some_and(|field| {
-            !field.is_empty() && field.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-        });
-        if !is_valid {
-            return Err("may have only variables ${user.FIELD} and ${tenant.FIELD}".to_owned());
-        }
-    }
-    Ok(())
+/// Whether what follows `${` is a variable up to a `}`. A custom field of a user or a tenant may have any name.
+fn begins_with_variable(rest: &str) -> bool {
+    let variable = rest.split_once('}').map(|(variable, _)| variable);
+    let field = variable.and_then(|name| name.strip_prefix("user.").or_else(|| name.strip_prefix("tenant.")));
+    field.is_some_and(|field| !field.trim().is_empty() && !field.contains(['$', '{']))
 }
 
 /// A member of `headers`, its value replaced by `true` if it is a secret.

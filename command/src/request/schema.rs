@@ -60,7 +60,7 @@ macro_rules! settings_body {
             /// Where the icon is when none was uploaded: a URI, or a path of this host.
             image_url: Option<String>,
             /// Custom headers; values may have the variables `${user.FIELD}` and `${tenant.FIELD}`. Those whose name
-            /// tells a secret are sealed, unless their value has a variable. Null clears one.
+            /// tells a secret are sealed, unless their value has a variable. Null or an empty text clears one.
             headers: Option<HashMap<String, Option<String>>>,
             /// Driver-specific configuration, public to all who may read.
             #[schema(value_type = Option<Object>)]

@@ -47,6 +47,7 @@ async fn embedded_and_library_id_each_demand_the_other() {
         (json!(false), json!("books")),
         (json!(true), json!("a/b")),
         (json!(true), json!("a b")),
+        (json!(true), json!(" books\n")),
         (json!(true), json!("é")),
         (json!(true), json!("a".repeat(65))),
         (json!(true), json!(5)),

@@ -92,6 +92,8 @@ async fn a_value_has_no_variables_but_those_of_user_and_tenant() {
         "${user.region}",
         "${tenant.id}",
         "${tenant.plan}",
+        "${user.größe}",
+        "${user.cost center}",
         "a ${user.email} b ${tenant.id}",
         "$",
         "$user",
@@ -112,10 +114,10 @@ async fn a_value_has_no_variables_but_those_of_user_and_tenant() {
         "${ user.email}",
         "${user.email",
         "a ${user.email} ${nope}",
-        "${user.a b}",
         "${${user.email}}",
         "$${nope.x}",
-        "${user.é}",
+        "${user. }",
+        "${user.a{b}",
         "${tenant}",
         "${users.email}",
     ];
@@ -203,8 +205,12 @@ async fn every_faulty_header_is_told() {
     let server = Server::start().await;
     let alice = server.alice();
     let created = create(&alice).await;
-    let headers = json!({ "a b": "x", "Host": "x", "X-Region": 5, "X-Plan": "${env.X}", "X~/A": "x", "X-Good": "x" });
-    let pointers = ["/headers/a b", "/headers/Host", "/headers/X-Region", "/headers/X-Plan", "/headers/X~0~1A"];
+    let plan = format!("${{env.X}}\u{1}{}", "a".repeat(8_192));
+    let headers = json!({ "a b": "x", "Host": "x", "X-Region": 5, "X-Plan": plan, "X~/A": "x", "X-Good": "x" });
+    let mut pointers = vec!["/headers/a b", "/headers/Host", "/headers/X-Region"];
+    // It is too long, and has a control character and another variable.
+    pointers.extend(["/headers/X-Plan"; 3]);
+    pointers.push("/headers/X~0~1A");
     let answer = alice.put(&created.path(""), json!({ "headers": headers })).await;
     check("PUT", &answer, INVALID, &pointers);
 }
