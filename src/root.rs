@@ -142,19 +142,19 @@ async fn livez(_: Incoming) -> &'static str {
 )]
 async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem> {
     root.readiness.check()?;
-    match *root.store.health().borrow() {
-        Health::Failing | Health::Lost if root.writes_log => {
-            Err(Problem::retry_after(Kind::NotReady, "Not ready: the event log cannot be written.", 1))
-        }
-        Health::Ready | Health::Failing | Health::Lost => Ok(ready(&root)),
+    // Not held while the text is made: whoever tells that it changed would wait for that, and that for him.
+    let is_log_well = *root.store.health().borrow() == Health::Ready;
+    if root.writes_log && !is_log_well {
+        return Err(Problem::retry_after(Kind::NotReady, "Not ready: the event log cannot be written.", 1));
     }
+    Ok(ready(&root, is_log_well))
 }
 
 /// It is: parked streams, and the log that others write, views or Kafka away, are for an operator to know, and no reason to take the service away from
 /// everybody else.
-fn ready(root: &Root) -> String {
+fn ready(root: &Root, is_log_well: bool) -> String {
     let mut text = "ready".to_owned();
-    if *root.store.health().borrow() != Health::Ready {
+    if !is_log_well {
         text.push_str(", event log: away");
     }
     let parked = root.parked();
