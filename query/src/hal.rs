@@ -72,7 +72,7 @@ impl PageLinks {
     pub(crate) fn of(path: &str, query: &Query, page: Page, total: usize) -> Self {
         let at = |start: usize| Link::to(format!("{path}{}", query.string(&[("start", start.to_string())])));
         let last = total.saturating_sub(1) / page.limit * page.limit;
-        let has_before = page.start > 0 && total > 0;
+        let has_before = page.start > 0;
         let has_after = page.start.saturating_add(page.limit) < total;
         Self {
             this: Link::to(format!("{path}{}", query.string(&[]))),
