@@ -18,9 +18,9 @@ const COLUMNS: &str = "id, number, position, writes, follows, follows_writes";
 pub(super) struct Generation {
     pub(super) id: i64,
     pub(super) position: i64,
-    /// How often it was written: rows say which of them changed them last.
+    /// The number of its last write, on from those of a generation whose place it took: rows say which changed them last.
     pub(super) writes: i64,
-    /// In whose place it came, and how often that one had been written by then.
+    /// In whose place it came, and the number of that one's last write.
     follows: Option<(i64, i64)>,
     table: String,
 }
@@ -33,8 +33,8 @@ impl Generation {
         Ok(Self { id: row.try_get(0)?, position, writes, follows, table })
     }
 
-    /// Whether whoever has all of `before` lacks no more of this one than what was written after as many writes: it is the
-    /// same, or took its place there.
+    /// Whether whoever has all of `before` lacks no more of this one than the writes behind that one's last: it is the same,
+    /// or took its place there.
     pub(super) fn goes_on_from(&self, before: &Self) -> bool {
         self.id == before.id || self.follows == Some((before.id, before.writes))
     }

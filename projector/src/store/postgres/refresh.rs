@@ -30,13 +30,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(3);
 
-/// What changed since a position.
+/// What changed since a state of the view.
 struct Changes<V: View> {
     generation: Generation,
-    /// Every tenant that changed, with its changes if it was held then.
-    tenants: BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>,
+    /// `None` where the view does not go on from that state: nothing that is held is of use.
+    tenants: Option<ByTenant<V>>,
     parked: Vec<Parked>,
 }
+
+/// Every tenant that changed, with its changes, and the bytes of them, if it was held then.
+type ByTenant<V> = BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>;
 
 impl<V: View> PostgresReader<V> {
     /// Follows the view for as long as the process lives, and tells each state that is shown.
@@ -110,10 +113,9 @@ impl<V: View> PostgresReader<V> {
             _ => {
                 let parked_before = shown.take().map(|shown| shown.parked).unwrap_or_default();
                 let parked = parked_by_tenant(&changes.parked);
-                if before.is_some_and(|before| changes.generation.goes_on_from(&before)) {
-                    self.apply(&changes.generation, changes.tenants, &parked_before, &parked);
-                } else {
-                    self.tenants.invalidate_all();
+                match changes.tenants {
+                    Some(tenants) => self.apply(&changes.generation, tenants, &parked_before, &parked),
+                    None => self.tenants.invalidate_all(),
                 }
                 let streams = changes.parked.into_iter().map(|parked| (parked.stream, parked.revision));
                 self.parked.store(Arc::new(streams.collect()));
@@ -130,11 +132,13 @@ impl<V: View> PostgresReader<V> {
         let Some(generation) = Generation::live::<V>(&transaction).await? else {
             return Ok(None);
         };
-        let before = before.filter(|before| generation.goes_on_from(before));
         let tenants = async {
-            match before.filter(|before| before.writes < generation.writes) {
-                Some(before) => self.changed(&transaction, &generation, before.writes).await,
-                None => Ok(BTreeMap::new()),
+            match before.filter(|before| generation.goes_on_from(before)) {
+                Some(before) if before.writes < generation.writes => {
+                    Ok(Some(self.changed(&transaction, &generation, before.writes).await?))
+                }
+                Some(_) => Ok(Some(ByTenant::new())),
+                None => Ok(None),
             }
         };
         // In this order, as the first that fails makes the others fail.
@@ -149,7 +153,7 @@ impl<V: View> PostgresReader<V> {
         transaction: &Transaction<'_>,
         generation: &Generation,
         since: i64,
-    ) -> Result<BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>, Error> {
+    ) -> Result<ByTenant<V>, Error> {
         let moved = format!("SELECT tenant, revision, position, hash FROM {} WHERE written > $1", generation.tenants());
         let (mut tenants, mut held) = (BTreeMap::new(), Vec::new());
         for row in ask(transaction, &moved, &[(&since, Type::INT8)]).await? {
@@ -184,7 +188,7 @@ impl<V: View> PostgresReader<V> {
     fn apply(
         &self,
         generation: &Generation,
-        changed: BTreeMap<TenantId, Option<(TenantChanges<V>, usize)>>,
+        changed: ByTenant<V>,
         parked_before: &ParkedByTenant,
         parked: &ParkedByTenant,
     ) {

@@ -1,4 +1,6 @@
--- In whose place a generation came, and how often that one had been written by then: it goes on from there.
+-- In whose place a generation came, and the number of that one's last write: it goes on from there.
 ALTER TABLE view_generations
+    -- Some made 0003 while it had other columns for this.
+    ADD COLUMN IF NOT EXISTS last_read text,
     ADD COLUMN follows        bigint,
     ADD COLUMN follows_writes bigint;
