@@ -78,15 +78,12 @@ async fn a_rebuild_that_stops_in_the_middle_hinders_no_batch_and_no_other_rebuil
     let live = PostgresWriter::<Integrations>::open(lease(&database).await.unwrap()).await.unwrap();
     live.write(batch(0, 1, 1, 1, true)).await.unwrap();
     live.show().await.unwrap();
-    let rebuild_lease = async |ttl| {
-        Lease::try_take(&database, &Rebuild::<Integrations>::lease_name(), "a test", ttl).await.unwrap().unwrap()
-    };
-    let first = Rebuild::<Integrations>::begin(rebuild_lease(Duration::ZERO).await).await.unwrap().unwrap();
+    let first = rebuild(&database, Duration::ZERO).await;
     let slow = client(&url).await;
     slow.batch_execute("BEGIN; LOCK TABLE view_integrations_v1_g2 IN SHARE MODE").await.unwrap();
     let beside = async {
         // The second gives up the tables of the first, which it cannot remove yet.
-        let second = Rebuild::<Integrations>::begin(rebuild_lease(SHORT).await).await.unwrap().unwrap();
+        let second = rebuild(&database, SHORT).await;
         second.writer.write_replayed(batch(0, 1, 1, 1, true)).await.unwrap();
         let began = Instant::now();
         live.write(batch(1, 2, 1, 2, true)).await.unwrap();
@@ -162,6 +159,23 @@ async fn connections_that_answer_nothing_any_more_are_given_up_and_all_goes_on_o
         never = followed => match never {},
         done = tokio::time::timeout(Duration::from_secs(60), work) => done.unwrap(),
     }
+}
+
+#[tokio::test]
+async fn a_schema_that_has_other_columns_for_the_last_event_is_gone_on_with() {
+    let (url, database) = database_and_url().await;
+    let before = live_writer(&database, Duration::ZERO).await;
+    before.write(batch(0, 1, 1, 1, true)).await.unwrap();
+    let sql = "ALTER TABLE view_generations DROP COLUMN last_read, DROP COLUMN follows, DROP COLUMN follows_writes,
+                   ADD COLUMN last_stream text, ADD COLUMN last_revision bigint, ADD COLUMN last_id text,
+                   ADD COLUMN last_position bigint;
+               DELETE FROM schema_migrations WHERE number > 3";
+    client(&url).await.batch_execute(sql).await.unwrap();
+    migrate(&database).await.unwrap();
+    let after = writer(&database, TTL).await.unwrap();
+    assert_eq!(after.last_read(), None, "what does not know its log again goes on from its checkpoint");
+    after.write(batch(1, 2, 1, 2, true)).await.unwrap();
+    assert_eq!(shown(&database, 1).await, 2);
 }
 
 #[tokio::test]

@@ -38,9 +38,7 @@ projector::view_store_suite!(open);
 
 async fn open() -> Fixture {
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    // Queries see nothing of a view before it has caught up once.
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     let (reader, follower) = reader(&database);
     Fixture::new(reader, Arc::new(writer), follower)
 }
@@ -61,6 +59,19 @@ async fn writer(database: &Database, ttl: Duration) -> Option<PostgresWriter<Int
     let name = PostgresWriter::<Integrations>::lease_name();
     let lease = Lease::try_take(database, &name, "a test", ttl).await.unwrap()?;
     Some(PostgresWriter::open(lease).await.unwrap())
+}
+
+/// A writer whose view queries see: they see nothing of one before it has caught up once.
+async fn live_writer(database: &Database, ttl: Duration) -> PostgresWriter<Integrations> {
+    let writer = writer(database, ttl).await.unwrap();
+    writer.show().await.unwrap();
+    writer
+}
+
+async fn rebuild(database: &Database, ttl: Duration) -> Rebuild<Integrations> {
+    let name = Rebuild::<Integrations>::lease_name();
+    let lease = Lease::try_take(database, &name, "a test", ttl).await.unwrap().unwrap();
+    Rebuild::begin(lease).await.unwrap().unwrap()
 }
 
 /// A client of its own.
@@ -169,8 +180,7 @@ async fn a_writer_that_wakes_up_late_writes_nothing() {
 #[tokio::test]
 async fn a_reader_shows_what_a_batch_changed_of_what_it_holds_and_loads_the_rest() {
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     let (reader, _following) = reader(&database);
     writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
     reach(&reader, 1).await;
@@ -193,8 +203,7 @@ async fn a_reader_shows_what_a_batch_changed_of_what_it_holds_and_loads_the_rest
 #[tokio::test]
 async fn what_is_held_stays_when_a_rebuilt_generation_takes_the_place_unless_it_lacks_something() {
     let database = database().await;
-    let before = writer(&database, Duration::ZERO).await.unwrap();
-    before.show().await.unwrap();
+    let before = live_writer(&database, Duration::ZERO).await;
     before.write(batch(0, 1, 0, 1, true)).await.unwrap();
     let readers = [(); 2].map(|()| PostgresReader::<Integrations>::new(database.clone(), CACHE));
     let [current, behind] = &readers;
@@ -207,9 +216,7 @@ async fn what_is_held_stays_when_a_rebuilt_generation_takes_the_place_unless_it_
     before.write(Batch::empty(Position::new(3), Position::new(4))).await.unwrap();
     current.refresh().await.unwrap();
     let held = current.held(&tenant(0)).unwrap();
-    let lease =
-        Lease::try_take(&database, &Rebuild::<Integrations>::lease_name(), "a test", TTL).await.unwrap().unwrap();
-    let rebuild = Rebuild::<Integrations>::begin(lease).await.unwrap().unwrap();
+    let rebuild = rebuild(&database, TTL).await;
     // In fewer writes than the live one took.
     rebuild.writer.write_replayed(batch(0, 1, 0, 1, true)).await.unwrap();
     rebuild.writer.write(Batch { through: Position::new(4), ..batch(1, 2, 0, 2, true) }).await.unwrap();
@@ -230,12 +237,9 @@ async fn what_is_held_stays_when_a_rebuilt_generation_takes_the_place_unless_it_
 #[tokio::test]
 async fn tenants_at_different_versions_are_a_difference_although_their_documents_are_the_same() {
     let database = database().await;
-    let live = writer(&database, TTL).await.unwrap();
-    live.show().await.unwrap();
+    let live = live_writer(&database, TTL).await;
     live.write(batch(0, 1, 0, 1, true)).await.unwrap();
-    let lease =
-        Lease::try_take(&database, &Rebuild::<Integrations>::lease_name(), "a test", TTL).await.unwrap().unwrap();
-    let rebuild = Rebuild::<Integrations>::begin(lease).await.unwrap().unwrap();
+    let rebuild = rebuild(&database, TTL).await;
     let mut replayed = batch(0, 1, 0, 1, true);
     replayed.tenants.get_mut(&tenant(0)).unwrap().last.revision = Revision::new(9);
     rebuild.writer.write_replayed(replayed).await.unwrap();
@@ -246,8 +250,7 @@ async fn tenants_at_different_versions_are_a_difference_although_their_documents
 #[tokio::test]
 async fn a_cold_tenant_makes_room_and_is_loaded_again() {
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     for number in 0..50 {
         writer.write(batch(number.into(), u64::from(number) + 1, number, 1, true)).await.unwrap();
     }
@@ -264,8 +267,7 @@ async fn a_cold_tenant_makes_room_and_is_loaded_again() {
 async fn what_is_added_to_a_tenant_that_is_held_takes_its_room_too() {
     const MORE: u8 = 8;
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     let first = batch(0, 1, 0, 0, true);
     let changes = &first.tenants[&tenant(0)];
     let (key, document) = changes.documents.iter().next().unwrap();
@@ -295,8 +297,7 @@ async fn with_the_database_away_what_is_held_is_served_and_all_is_well_when_it_i
     };
     let database = Database::new(&postgres.database(), None, None).unwrap();
     migrate(&database).await.unwrap();
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
     let (reader, _following) = reader(&database);
     reach(&reader, 1).await;
@@ -315,8 +316,7 @@ async fn with_the_database_away_what_is_held_is_served_and_all_is_well_when_it_i
 #[tokio::test]
 async fn an_empty_batch_is_shown_too() {
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     let (reader, _following) = reader(&database);
     writer.write(Batch::empty(Position::START, Position::new(7))).await.unwrap();
     reach(&reader, 7).await;
@@ -354,8 +354,7 @@ async fn the_row_of_a_deleted_document_stays_for_seven_days() {
 #[tokio::test]
 async fn what_was_parked_when_a_tenant_was_loaded_is_not_parked_when_it_is_taken_up() {
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     let reader = PostgresReader::<Integrations>::new(database, CACHE);
     writer.write(batch(0, 1, 0, 1, true)).await.unwrap();
     reader.refresh().await.unwrap();
@@ -374,8 +373,7 @@ async fn no_tenant_is_ever_shown_older_than_the_checkpoint_that_is_told() {
     const TENANTS: u8 = 6;
     const WRITES: u64 = 600;
     let database = database().await;
-    let writer = writer(&database, TTL).await.unwrap();
-    writer.show().await.unwrap();
+    let writer = live_writer(&database, TTL).await;
     // Room for next to nothing: tenants are loaded again and again.
     let reader = Arc::new(PostgresReader::<Integrations>::new(database.clone(), 1));
     let (followed, read) = (Arc::clone(&reader), Arc::clone(&reader));
