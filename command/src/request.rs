@@ -237,9 +237,9 @@ fn level(value: &Json<'_>) -> Option<Level> {
 /// Reads the body of a transfer: `{ownerId}`.
 pub(crate) fn owner(body: Json<'_>) -> Result<PrincipalId, Vec<Fault>> {
     let mut fields = Fields::of(body, Purpose::Create)?;
-    let owner = fields.take("ownerId").and_then(|member| text(member.value)).and_then(|id| PrincipalId::parse(id).ok());
+    let owner = fields.id("ownerId", |text| PrincipalId::parse(text), PrincipalId::RULE).value();
     if owner.is_none() {
-        fields.fault("ownerId", PrincipalId::RULE);
+        fields.require("ownerId", PrincipalId::RULE);
     }
     finish(fields, owner)
 }
