@@ -150,8 +150,8 @@ async fn readyz(State(root): State<Root>, _: Incoming) -> Result<String, Problem
     Ok(ready(&root, is_log_well))
 }
 
-/// It is: parked streams, and the log that others write, views or Kafka away, are for an operator to know, and no reason to take the service away from
-/// everybody else.
+/// It is: parked streams, and the log that others write, views or Kafka away, are for an operator to know, and no reason to
+/// take the service away from everybody else.
 fn ready(root: &Root, is_log_well: bool) -> String {
     let mut text = "ready".to_owned();
     if !is_log_well {

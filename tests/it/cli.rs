@@ -186,6 +186,9 @@ fn the_first_start_on_a_terminal_prints_a_curl_that_works_as_it_stands_and_logs_
     let curl = seen.iter().map(|line| line.trim()).find(|line| line.starts_with("curl ")).unwrap();
     let output = Command::new("sh").args(["-c", &format!("{curl} -s -o /dev/null -w '%{{http_code}}'")]).output();
     assert_eq!(String::from_utf8(output.unwrap().stdout).unwrap(), "200", "{curl}");
+    // Where hang-ups are ignored it would outlive its terminal.
+    first.signal_terminate();
+    while first.line().is_some() {}
 }
 
 #[tokio::test]
